@@ -1,0 +1,55 @@
+# Thin on purpose: every target is one command that CI calls as well. `make up` and `make test` do all their own set-up.
+STACK ?= staging
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help up test setup check fmt fast e2e preview down clean lock bench bench-serving workflow
+
+help:            ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 18
+
+up:              ## from an empty machine to a gated, served model: tools, cluster, images, pulumi up
+	$(PYTHON) -m toolchain up --stack $(STACK)
+
+test: check e2e  ## everything: lint, types, fast tests, then the walk on the real local cluster
+
+setup:           ## the Python environment and the tools, nothing else
+	$(PYTHON) -m toolchain setup
+
+check: setup     ## format, lint, types, fast tests
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy
+	$(MAKE) fast
+
+fast:            ## the tests that need no cluster
+	$(BIN)/pytest -q -n 2
+
+e2e: setup       ## the walk from make up to rollback on a cluster of its own (pauses a running one and resumes it)
+	$(BIN)/pytest -q -x -m e2e tests
+
+fmt:             ## format and fix what can be fixed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+preview: setup   ## one Markdown comment: what would change in the infrastructure and in the model
+	$(BIN)/mlp preview --stack $(STACK) --out .build/preview/comment.md
+
+down:            ## stop the local cluster, keep its data
+	$(PYTHON) -m toolchain down
+
+clean:           ## remove the environment, build results, the local cluster and its data
+	$(PYTHON) -m toolchain clean
+
+lock: setup      ## compile every lock file again from its direct dependencies
+	$(PYTHON) -m toolchain lock
+
+bench: setup     ## how long `make up` takes, cold, warm and again
+	$(BIN)/python -m benchmarks.up
+
+bench-serving: setup  ## our server beside FastAPI: same model, same rows, same core
+	$(BIN)/python -m benchmarks.serving
+
+workflow: setup  ## the steps of the GitHub workflow, in order, on a clean clone
+	$(PYTHON) -m toolchain workflow .github/workflows/pipeline.yml
