@@ -1,0 +1,74 @@
+"""Every name that two parts must agree on: labels, annotations, object names, ports.
+
+Pure: imports neither pulumi nor anything of ours, so the policies, the command line and the tests read the same names.
+"""
+
+from typing import Final, Literal
+
+PROJECT: Final = "ml-pipeline"
+
+Slot = Literal["blue", "green"]
+SLOTS: Final[tuple[Slot, ...]] = ("blue", "green")
+
+SLOT_LABEL: Final = "ml-pipeline/slot"
+RELEASE_LABEL: Final = "ml-pipeline/release"
+NAME_LABEL: Final = "app.kubernetes.io/name"
+
+# The whole record stands on the Deployment only; the two digests also on its pods, so a changed record rolls them.
+RECORD_ANNOTATION: Final = "ml-pipeline/release-record"
+RECORD_DIGEST_ANNOTATION: Final = "ml-pipeline/record-digest"
+MODEL_SHA256_ANNOTATION: Final = "ml-pipeline/model-sha256"
+
+MODEL: Final = "model"
+LIVE_SERVICE: Final = "model"
+PREVIEW_SERVICE: Final = "model-preview"
+SERVICE_PORT: Final = 80
+CONTAINER_PORT: Final = 8000
+
+API_KEY_SECRET: Final = "model-api-key"
+API_KEY_FIELD: Final = "key"
+API_KEY_HASHES_SECRET: Final = "model-api-key-hashes"
+API_KEY_HASHES_FILE: Final = "keys"
+API_KEYS_MOUNT: Final = "/etc/model"
+
+# Images that the platform's own pods run; a slot's image is named by its release instead.
+PLATFORM_IMAGES: Final = ("worker", "mlflow", "postgres", "prometheus", "kube-state-metrics")
+SERVING_IMAGE: Final = "serving"
+
+
+def namespace(stack: str) -> str:
+    """The namespace that holds everything of one stack."""
+    return f"ml-{stack}"
+
+
+def slot_name(slot: Slot) -> str:
+    """Name of a slot's Deployment and of its own Service."""
+    return f"{MODEL}-{slot}"
+
+
+def repository(registry: str, image: str) -> str:
+    """Where an image of ours lives in the registry, without tag or digest."""
+    return f"{registry}/{PROJECT}/{image}"
+
+
+def selector(name: str, slot: Slot | None = None) -> dict[str, str]:
+    """The labels that find pods: the part of `labels` that never changes in an object's life."""
+    found = {NAME_LABEL: name, "app.kubernetes.io/part-of": PROJECT}
+    return found if slot is None else {**found, SLOT_LABEL: slot}
+
+
+def labels(name: str, component: str, *, slot: Slot | None = None, release: str | None = None) -> dict[str, str]:
+    """The labels of an object and of its pods.
+
+    Args:
+        name: What runs there, such as `model` or `postgres`; also its Service's name where it has one.
+        component: Its part in the pipeline: `serving`, `tracking`, `monitoring`, `storage`, `drift`.
+        slot: The colour, for what belongs to one slot.
+        release: The release id, for what carries a release.
+    """
+    found = {
+        **selector(name, slot),
+        "app.kubernetes.io/managed-by": "pulumi",
+        "app.kubernetes.io/component": component,
+    }
+    return found if release is None else {**found, RELEASE_LABEL: release}
