@@ -1,0 +1,176 @@
+"""The release record: its canonical bytes, its seal, and everything that can be wrong with one.
+
+Pure, standard library only: `infra` and `policies` import this module and decide by `problems` alone. It must never
+raise on a record somebody edited; whatever is wrong is returned, all of it in one go.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ml.errors import GateError
+from ml.release.fields import record_flaws, short
+from ml.release.gate import Evidence, flaw, judge
+
+MAX_BYTES = 200 * 1024  # a record is some 20 KiB; Kubernetes takes 256 KiB of annotations in all
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Problem:
+    """One reason why a record must not be trusted; `code` is documented in `docs/errors.md`."""
+
+    code: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+
+def canonical_bytes(record: Mapping[str, Any]) -> bytes:
+    """The one byte form of a record.
+
+    Raises:
+        ValueError: If a number is NaN or infinite, or a string cannot be written as UTF-8.
+    """
+    text = json.dumps(record, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
+    return (text + "\n").encode()
+
+
+def digest_of(record: Mapping[str, Any]) -> str:
+    """SHA-256 of the canonical bytes of the record without its `digest`, in hex."""
+    return hashlib.sha256(canonical_bytes({k: v for k, v in record.items() if k != "digest"})).hexdigest()
+
+
+def seal(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields with their `digest`; what `canonical_bytes` then writes is a record."""
+    return {**fields, "digest": digest_of(fields)}
+
+
+def parse(raw: bytes) -> Mapping[str, Any]:
+    """The record in the bytes, which must be JSON; says nothing about whether it verifies.
+
+    Raises:
+        GateError: If the bytes are not one JSON object with finite numbers.
+    """
+    record, problem = _read(raw)
+    if problem is not None:
+        raise GateError(problem.code, problem.message, "restore the record from version control")
+    return record
+
+
+def problems(raw: bytes) -> list[Problem]:
+    """Everything that is wrong with a record. Empty: it is unchanged since it was sealed and its verdict is pass.
+
+    The gate is run again on the numbers in the record, so a verdict that does not follow from them is found even
+    when the digest was computed anew.
+    """
+    record, problem = _read(raw)
+    if problem is not None:
+        return [problem]
+    flaws = record_flaws(record)
+    found = [*_seal_problems(raw, record)]
+    found += [Problem(code=_FLAW_CODES[item.kind], message=item.message) for item in flaws]
+    found += _verdict_problems(record)
+    found += _metric_problems(record)
+    found += [] if flaws else _gate_problems(record)
+    return found
+
+
+_FLAW_CODES = {"missing": "ML-REL-104", "unknown": "ML-REL-105", "wrong": "ML-REL-106"}
+
+
+def _read(raw: bytes) -> tuple[Mapping[str, Any], Problem | None]:
+    if len(raw) > MAX_BYTES:
+        return {}, Problem(code="ML-REL-101", message=f"the record has {len(raw)} bytes; at most {MAX_BYTES} are read")
+    try:
+        record = json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        return {}, Problem(code="ML-REL-101", message=f"the record is not JSON: {error}")
+    if not isinstance(record, dict):
+        return {}, Problem(code="ML-REL-101", message=f"the record is a JSON {type(record).__name__}, not an object")
+    return record, None
+
+
+def _refuse_constant(literal: str) -> float:
+    raise ValueError(f"the number {literal} is not JSON")
+
+
+def _seal_problems(raw: bytes, record: Mapping[str, Any]) -> Iterator[Problem]:
+    try:
+        canonical, digest = canonical_bytes(record), digest_of(record)
+    except (ValueError, RecursionError) as error:  # 1e999 reads as infinity; a lone surrogate cannot be written
+        yield Problem(code="ML-REL-102", message=f"the record has no canonical form: {error}")
+        return
+    if canonical != raw:
+        yield Problem(code="ML-REL-102", message=f"the bytes are not in canonical form from byte {_at(canonical, raw)}")
+    if record.get("digest") != digest:
+        message = f"digest={short(record.get('digest'))}, but the record's content has {digest!r}: it was changed"
+        yield Problem(code="ML-REL-103", message=message)
+
+
+def _at(left: bytes, right: bytes) -> int:
+    pairs = enumerate(zip(left, right, strict=False))
+    return next((index for index, (a, b) in pairs if a != b), min(len(left), len(right)))
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _verdict_problems(record: Mapping[str, Any]) -> Iterator[Problem]:
+    gate = _mapping(record.get("gate"))
+    verdict, checks = gate.get("verdict"), gate.get("checks")
+    if verdict != "pass":
+        yield Problem(
+            code="ML-REL-110", message=f"gate.verdict={short(verdict)}: only a release that passed may be used"
+        )
+    if not isinstance(checks, list) or not checks:
+        yield Problem(code="ML-REL-111", message="gate.checks is empty: a verdict without a check proves nothing")
+        return
+    for check in map(_mapping, checks):
+        if check.get("outcome") != "pass":
+            detail = f"{short(check.get('value'))} against {short(check.get('limit'))}: {short(check.get('reason'))}"
+            name = f"check {short(check.get('rule'))} of {short(check.get('name'))}"
+            yield Problem(code="ML-REL-112", message=f"{name} is {short(check.get('outcome'))}: {detail}")
+    covered = [check.get("name") for check in map(_mapping, checks) if check.get("rule") == "floor"]
+    floors = _mapping(_mapping(gate.get("policy")).get("floors"))
+    for name in sorted(name for name in floors if name not in covered):
+        yield Problem(code="ML-REL-113", message=f"metric {name} has a floor and no check against it")
+
+
+def _metric_problems(record: Mapping[str, Any]) -> Iterator[Problem]:
+    for owner, source in (("metrics", record), ("champion.metrics", _mapping(record.get("champion")))):
+        metrics = _mapping(source.get("metrics"))
+        floors = _mapping(_mapping(_mapping(record.get("gate")).get("policy")).get("floors"))
+        expected = set(metrics) | (set(floors) if owner == "metrics" or metrics else set())
+        for name in sorted(expected):
+            if (reason := flaw(name, metrics)) is not None:
+                code = "ML-REL-114"
+                yield Problem(code=code, message=f"{owner}.{name}={short(metrics.get(name))}: {reason}")
+
+
+def _gate_problems(record: Mapping[str, Any]) -> Iterator[Problem]:
+    """Compare what the gate says about the numbers in the record with what the record says it said."""
+    gate, champion = record["gate"], record["champion"]
+    evidence = Evidence(
+        metrics=record["metrics"],
+        champion_metrics=None if champion is None else champion["metrics"],
+        test_rows=record["data"]["test"]["rows"],
+        drift=record["drift"],
+        scans=record["scans"],
+        created_at=record["created_at"],
+    )
+    again = judge(evidence, gate["policy"])
+    if again.mode != gate["mode"]:
+        yield Problem(
+            code="ML-REL-115", message=f"gate.mode={gate['mode']!r}, but the record's champion says otherwise"
+        )
+    if again.verdict != gate["verdict"]:
+        message = f"gate.verdict={gate['verdict']!r}, but the numbers in the record give {again.verdict!r}"
+        yield Problem(code="ML-REL-115", message=message)
+    if [check.to_json() for check in again.checks] != gate["checks"]:
+        yield Problem(
+            code="ML-REL-115", message="gate.checks are not what the gate says about the numbers in the record"
+        )
