@@ -23,9 +23,11 @@ class Machine:
     log: Path
     environment: Mapping[str, str] = field(default_factory=dict)
 
-    def run(self, *command: str, timeout_s: float = 600, check: bool = True, **extra: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *command: str, timeout_s: float = 600, check: bool = True, **extra: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run `command` as typed after `source .venv/bin/activate`; output goes to the walk's log as well."""
-        script = ". .venv/bin/activate && exec \"$@\"" if (self.clone / ".venv/bin/activate").exists() else 'exec "$@"'
+        script = '. .venv/bin/activate && exec "$@"' if (self.clone / ".venv/bin/activate").exists() else 'exec "$@"'
         done = subprocess.run(
             ["bash", "-c", script, "bash", *command],
             cwd=self.clone,
@@ -40,7 +42,9 @@ class Machine:
         with self.log.open("a") as log:
             log.write(f"\n$ {' '.join(command)}\n{done.stdout}\n[exit {done.returncode}]\n")
         if check and done.returncode:
-            raise AssertionError(f"{' '.join(command)}: exit {done.returncode}; whole output in {self.log}\n{done.stdout[-4000:]}")
+            raise AssertionError(
+                f"{' '.join(command)}: exit {done.returncode}; whole output in {self.log}\n{done.stdout[-4000:]}"
+            )
         return done
 
     def kubectl(self, *args: str) -> Any:
@@ -58,5 +62,9 @@ def make(home: Path = HOME) -> Machine:
     shutil.rmtree(clone, ignore_errors=True)
     home.mkdir(parents=True, exist_ok=True)
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
-    keep = {k: v for k, v in os.environ.items() if not k.startswith(("PULUMI_", "MLP_", "KUBE", "DOCKER_HOST", "VIRTUAL_ENV"))}
+    keep = {
+        k: v
+        for k, v in os.environ.items()
+        if not k.startswith(("PULUMI_", "MLP_", "KUBE", "DOCKER_HOST", "VIRTUAL_ENV"))
+    }
     return Machine(clone=clone, home=home / "home", log=home / "walk.log", environment=keep)

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Self
 
 
 @dataclass
@@ -24,7 +25,7 @@ class Traffic:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, daemon=True)
 
-    def __enter__(self) -> "Traffic":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -58,7 +59,9 @@ def predict(port: int, key: str, body: str) -> dict[str, str]:
     """One prediction over a new connection; ValueError when the answer is not a 200 with a prediction."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
-        connection.request("POST", "/predict", body, {"Authorization": f"Bearer {key}", "Content-Type": "application/json"})
+        connection.request(
+            "POST", "/predict", body, {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+        )
         response = connection.getresponse()
         text = response.read().decode()
     finally:
