@@ -1,0 +1,140 @@
+"""Releases as folders of files: `releases/<id>/` with the record, the model and what serving needs to know.
+
+Reads only; `ml.release.create` is the one place that writes a release. Called by the command line, the Pulumi program
+and the policy pack's tests.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ml.errors import GateError, UsageError
+from ml.release.fields import RELEASE_ID
+from ml.release.record import Problem, parse, problems
+
+RECORD = "record.json"
+FILES = ("model.onnx", "serving.json")
+_RESERVED = "-0000"  # ids of made-up examples
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Release:
+    """One release folder as read; `raw` are the record's bytes. Reading alone proves nothing: see `verify`."""
+
+    id: str
+    directory: Path
+    record: Mapping[str, Any]
+    raw: bytes
+
+    @property
+    def digest(self) -> str:
+        """The record's digest, which names the release's content."""
+        return str(self.record["digest"])
+
+
+def list_ids(root: Path) -> list[str]:
+    """Ids of all releases in the checkout, sorted; whether they verify is another question."""
+    folder = root / "releases"
+    if not folder.is_dir():
+        return []
+    return sorted(entry.name for entry in folder.iterdir() if _is_id(entry.name) and (entry / RECORD).is_file())
+
+
+def next_id(root: Path, problem: str) -> str:
+    """The first id of the problem above every one that exists, so that an id is never used twice.
+
+    Raises:
+        UsageError: If the problem's name cannot begin a release id, or 9999 releases exist.
+    """
+    used = [int(entry[-4:]) for entry in _entries(root) if entry[:-5] == problem]
+    found = f"{problem}-{max(used, default=0) + 1:04d}"
+    if RELEASE_ID.fullmatch(found) is None:
+        message = f"{found!r} is no release id: a name such as flights, a dash and four digits"
+        raise UsageError("ML-REL-003", message, "name the release with --id, or rename the problem")
+    return found
+
+
+def load(root: Path, release_id: str) -> Release:
+    """Read a release without judging it.
+
+    Raises:
+        UsageError: If the id is malformed or there is no such release.
+        GateError: If its record is not JSON.
+    """
+    if not _is_id(release_id):
+        message = f"release {release_id!r}: an id is a name, a dash and four digits, such as flights-0001"
+        raise UsageError("ML-REL-003", message, "mlp release show ID")
+    directory = root / "releases" / release_id
+    try:
+        raw = (directory / RECORD).read_bytes()
+    except FileNotFoundError as error:
+        known = ", ".join(list_ids(root)[-10:]) or "none yet"
+        message = f"release {release_id!r} does not exist; the latest are: {known}"
+        raise UsageError("ML-REL-001", message, "mlp release create") from error
+    return Release(id=release_id, directory=directory, record=parse(raw), raw=raw)
+
+
+def inspect(root: Path, release_id: str) -> list[Problem]:
+    """Everything wrong with a release: its record and the files that the record names.
+
+    Raises:
+        UsageError: If the id is malformed or there is no such release.
+    """
+    try:
+        release = load(root, release_id)
+    except GateError as error:
+        return [Problem(code=error.code, message=error.message)]
+    return [*problems(release.raw), *_file_problems(release)]
+
+
+def verify(root: Path, release_id: str) -> Release:
+    """The release, proven: unchanged since it was sealed, passed, and its files are the ones it was judged with.
+
+    Raises:
+        UsageError: If the id is malformed or there is no such release.
+        GateError: Listing everything that is wrong.
+    """
+    found = inspect(root, release_id)
+    if found:
+        listed = "".join(f"\n  - {problem}" for problem in found)
+        message = f"release {release_id} is refused for {len(found)} reason{'s' if len(found) > 1 else ''}:{listed}"
+        raise GateError("ML-REL-002", message, f"git checkout -- releases/{release_id}, or mlp release create")
+    return load(root, release_id)
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _is_id(name: str) -> bool:
+    return RELEASE_ID.fullmatch(name) is not None and not name.endswith(_RESERVED)
+
+
+def _entries(root: Path) -> list[str]:
+    folder = root / "releases"
+    return (
+        [entry.name for entry in folder.iterdir() if re.fullmatch(r".+-[0-9]{4}", entry.name)]
+        if folder.is_dir()
+        else []
+    )
+
+
+def _file_problems(release: Release) -> Iterator[Problem]:
+    named = release.record.get("release")
+    if named != release.id:
+        message = f"releases/{release.id} holds the record of {named!r}: a release's folder is named after it"
+        yield Problem(code="ML-REL-122", message=message)
+    hashes = release.record.get("files")
+    for name in FILES:
+        path = release.directory / name
+        expected = hashes.get(name) if isinstance(hashes, dict) else None
+        if not path.is_file():
+            yield Problem(code="ML-REL-120", message=f"releases/{release.id}/{name} is missing")
+        elif (actual := sha256_of(path)) != expected:
+            message = f"releases/{release.id}/{name} has sha256 {actual}, the record says {expected!r}"
+            yield Problem(code="ML-REL-121", message=message)
