@@ -88,13 +88,17 @@ def load() -> Pins:
 
 
 def _tool(name: str, table: Mapping[str, Any]) -> Tool:
-    plain = {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
+    plain = _frozen(table)
     plain["downloads"] = tuple(_download(entry, table) for entry in plain.pop("download", ()))
     if "go" in plain:
-        go = {key: tuple(value) if isinstance(value, list) else value for key, value in plain["go"].items()}
+        go = _frozen(plain["go"])
         go["ldflags"] = go.get("ldflags", "").replace("{version}", table["version"])
         plain["go"] = GoBuild(**go)
     return Tool(name=name, raw=table, **plain)
+
+
+def _frozen(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
 
 
 def _download(entry: Mapping[str, Any], table: Mapping[str, Any]) -> Download:
