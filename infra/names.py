@@ -25,9 +25,9 @@ PREVIEW_SERVICE: Final = "model-preview"
 SERVICE_PORT: Final = 80
 CONTAINER_PORT: Final = 8000
 
-API_KEY_SECRET: Final = "model-api-key"
+API_KEY_SECRET: Final = "model-api-key"  # noqa: S105  (the name of an object)
 API_KEY_FIELD: Final = "key"
-API_KEY_HASHES_SECRET: Final = "model-api-key-hashes"
+API_KEY_HASHES_SECRET: Final = "model-api-key-hashes"  # noqa: S105  (the name of an object)
 API_KEY_HASHES_FILE: Final = "keys"
 API_KEYS_MOUNT: Final = "/etc/model"
 

@@ -1,0 +1,295 @@
+"""The stack's configuration as one frozen value; the only reader of pulumi's configuration.
+
+`parse` is pure and reports every problem at once. Defaults stand here and, for people and the CLI, in `Pulumi.yaml`;
+a test holds the two together. Everything after `load_settings()` sees plain values.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+import pulumi
+from pulumi.runtime import config as runtime_config
+
+from infra.cluster import Cluster, named
+from infra.config_reader import CPU_RULE, SIZE_RULE, Reader, Rule, cpu_cores, size_bytes
+from infra.names import PLATFORM_IMAGES, PROJECT, SLOTS, Slot, namespace
+from ml.errors import ConfigError, PipelineError
+from ml.release.fields import RELEASE_ID
+
+ServiceType = Literal["LoadBalancer", "NodePort", "ClusterIP"]
+SERVICE_TYPES: Final[tuple[ServiceType, ...]] = ("LoadBalancer", "NodePort", "ClusterIP")
+
+DIGEST_PATTERN: Final = r"[a-z0-9][a-z0-9._:/-]*@sha256:[0-9a-f]{64}"
+_DIGEST: Final = Rule(
+    pattern=DIGEST_PATTERN,
+    words="an image by digest, NAME@sha256: and 64 hex digits",
+    example="REGISTRY/NAME@sha256:DIGEST",
+)
+_RELEASE: Final = Rule(
+    pattern=RELEASE_ID.pattern,
+    words="a release id: a folder of releases/",
+    example="flights-0001",
+)
+_REGISTRY: Final = Rule(
+    pattern=r"[a-z0-9.-]+(:[0-9]{1,5})?(/[a-z0-9._-]+)*",
+    words="host[:port][/path] of a registry",
+    example="127.0.0.1:5000",
+)
+_URL: Final = Rule(
+    pattern=r"https?://[^\s/]+(/\S*)?",
+    words="an http or https URL",
+    example="http://prometheus.monitoring.svc:9090",
+)
+_NAME: Final = Rule(pattern=r"[A-Za-z0-9][A-Za-z0-9._:@/-]*", words="a name", example="NAME")
+_CRON: Final = Rule(
+    pattern=r"([0-9*,/-]+ ){4}[0-9*,/-]+",
+    words="a cron schedule of five fields",
+    example="'17 3 * * *'",
+)
+_STACK: Final = r"[a-z0-9]([a-z0-9-]{0,50}[a-z0-9])?"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlotSettings:
+    """What one slot holds."""
+
+    release: str
+    image: str | None = None
+    """By digest, proven by another stack; None: this stack builds it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComputeSettings:
+    """One request or limit of a serving container."""
+
+    cpu: str
+    memory: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoscalingSettings:
+    """The HorizontalPodAutoscaler of each slot."""
+
+    enabled: bool = True
+    min: int = 3
+    max: int = 6
+    cpu: int = 70
+    """Percent of the CPU request, averaged over the slot's pods."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodePortSettings:
+    """Fixed node ports; None lets Kubernetes choose. Used with serviceType NodePort only."""
+
+    live: int | None = None
+    preview: int | None = None
+    mlflow: int | None = None
+    prometheus: int | None = None
+    alertmanager: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StorageSettings:
+    """The volumes of the platform."""
+
+    storage_class: str = ""
+    """Empty: the cluster's default class."""
+    postgres: str = "5Gi"
+    mlflow: str = "10Gi"
+    prometheus: str = "10Gi"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything the program decides with."""
+
+    stack: str
+    slots: Mapping[Slot, SlotSettings] = field(default_factory=dict)
+    live: Slot = "blue"
+    """The slot that takes traffic; meaningless while `slots` is empty."""
+    replicas: int = 3
+    requests: ComputeSettings = field(default_factory=lambda: ComputeSettings(cpu="250m", memory="512Mi"))
+    limits: ComputeSettings = field(default_factory=lambda: ComputeSettings(cpu="500m", memory="1Gi"))
+    service_type: ServiceType = "LoadBalancer"
+    node_ports: NodePortSettings = field(default_factory=NodePortSettings)
+    autoscaling: AutoscalingSettings = field(default_factory=AutoscalingSettings)
+    registry: str = "127.0.0.1:5000"
+    build: bool = True
+    images: Mapping[str, str] = field(default_factory=dict)
+    """Platform image name -> reference by digest; what is not in it is built."""
+    storage: StorageSettings = field(default_factory=StorageSettings)
+    monitoring_endpoint: str = ""
+    """Where serving pods find Prometheus; empty: the stack's own."""
+    kube_context: str = ""
+    drift_schedule: str = "17 3 * * *"
+
+    @property
+    def namespace(self) -> str:
+        """The stack's namespace."""
+        return namespace(self.stack)
+
+    @property
+    def exposed_as(self) -> ServiceType:
+        """Type of the Services people open in a browser, and of the preview: never a public address by default."""
+        return "NodePort" if self.service_type == "NodePort" else "ClusterIP"
+
+
+def load_settings() -> Settings:
+    """The settings of the stack that is being deployed.
+
+    Raises:
+        pulumi.RunError: With every problem of the configuration at once; ends the program without a traceback.
+    """
+    try:
+        return parse(_declared(), pulumi.get_stack())
+    except PipelineError as error:
+        raise pulumi.RunError(str(error)) from error
+
+
+def load_cluster(settings: Settings) -> Cluster:
+    """The cluster to deploy to; a `pulumi.RunError` when nobody named one that can be read."""
+    try:
+        return named(os.environ, settings.kube_context)
+    except PipelineError as error:
+        raise pulumi.RunError(str(error)) from error
+
+
+def _declared() -> dict[str, object]:
+    """Every configuration value in this project's namespace.
+
+    `pulumi.Config` answers for one key at a time, and an unknown key must be found; so this reads the maps behind it.
+    """
+    found = {**runtime_config.get_config_env(), **runtime_config.CONFIG.get()}
+    prefix = f"{PROJECT}:"
+    return {key.removeprefix(prefix): value for key, value in found.items() if key.startswith(prefix)}
+
+
+def parse(values: Mapping[str, object], stack: str) -> Settings:
+    """Settings from raw values: text, or JSON text for objects.
+
+    Raises:
+        ConfigError: Naming every problem: key, value, rule and the command that mends it.
+    """
+    reader = Reader(values, stack)
+    if re.fullmatch(_STACK, stack) is None:
+        reader.problems.append(
+            f"stack {stack!r}: must be lower-case letters, digits and dashes. Fix: pulumi stack init"
+        )
+    default = Settings(stack=stack)
+    settings = Settings(
+        stack=stack,
+        slots=_slots(reader.table("slots")),
+        live=reader.choice("live", default.live, SLOTS),
+        replicas=reader.integer("replicas", default.replicas, low=1, high=100),
+        requests=_compute(reader.table("requests"), default.requests),
+        limits=_compute(reader.table("limits"), default.limits),
+        service_type=reader.choice("serviceType", default.service_type, SERVICE_TYPES),
+        node_ports=_node_ports(reader.table("nodePorts")),
+        autoscaling=_autoscaling(reader.table("autoscaling"), default.autoscaling),
+        registry=reader.text("registry", default.registry, _REGISTRY),
+        build=reader.flag("build", default=default.build),
+        images=_images(reader.table("images")),
+        storage=_storage(reader.table("storage"), default.storage),
+        monitoring_endpoint=reader.text("monitoringEndpoint", default.monitoring_endpoint, _URL),
+        kube_context=reader.text("kubeContext", default.kube_context, _NAME),
+        drift_schedule=reader.text("driftSchedule", default.drift_schedule, _CRON),
+    )
+    reader.finish()
+    _check_together(settings, reader)
+    if reader.problems:
+        listed = "".join(f"\n  - {problem}" for problem in reader.problems)
+        noun = "problem" if len(reader.problems) == 1 else "problems"
+        raise ConfigError("ML-CONF-001", f"stack {stack!r}: {len(reader.problems)} configuration {noun}{listed}")
+    return settings
+
+
+def _slots(reader: Reader) -> dict[Slot, SlotSettings]:
+    found: dict[Slot, SlotSettings] = {}
+    for slot in SLOTS:
+        if slot not in reader.values:
+            continue
+        inside = reader.table(slot)
+        if "release" not in inside.values:
+            inside.problem("release", None, f"given: {_RELEASE.words}", _RELEASE.example)
+        found[slot] = SlotSettings(
+            release=inside.optional_text("release", _RELEASE) or "",
+            image=inside.optional_text("image", _DIGEST),
+        )
+        inside.finish()
+    reader.finish(known=SLOTS)
+    return found
+
+
+def _compute(reader: Reader, default: ComputeSettings) -> ComputeSettings:
+    found = ComputeSettings(
+        cpu=reader.quantity("cpu", default.cpu, CPU_RULE),
+        memory=reader.quantity("memory", default.memory, SIZE_RULE),
+    )
+    reader.finish()
+    return found
+
+
+def _node_ports(reader: Reader) -> NodePortSettings:
+    names = ("live", "preview", "mlflow", "prometheus", "alertmanager")
+    ports = {name: reader.optional_integer(name, low=30000, high=32767) for name in names}
+    for index, name in enumerate(names):
+        if ports[name] is not None and ports[name] in [ports[earlier] for earlier in names[:index]]:
+            reader.problem(name, ports[name], "a port that no other Service has", "PORT")
+    reader.finish()
+    return NodePortSettings(**ports)
+
+
+def _autoscaling(reader: Reader, default: AutoscalingSettings) -> AutoscalingSettings:
+    found = AutoscalingSettings(
+        enabled=reader.flag("enabled", default=default.enabled),
+        min=reader.integer("min", default.min, low=1, high=100),
+        max=reader.integer("max", default.max, low=1, high=100),
+        cpu=reader.integer("cpu", default.cpu, low=1, high=1000),
+    )
+    if found.min > found.max:
+        reader.problem("max", found.max, f"at least min, which is {found.min}", str(found.min))
+    reader.finish()
+    return found
+
+
+def _images(reader: Reader) -> dict[str, str]:
+    found = {name: reader.optional_text(name, _DIGEST) for name in PLATFORM_IMAGES}
+    reader.finish()
+    return {name: reference for name, reference in found.items() if reference is not None}
+
+
+def _storage(reader: Reader, default: StorageSettings) -> StorageSettings:
+    found = StorageSettings(
+        storage_class=reader.text("class", default.storage_class, _NAME),
+        postgres=reader.quantity("postgres", default.postgres, SIZE_RULE),
+        mlflow=reader.quantity("mlflow", default.mlflow, SIZE_RULE),
+        prometheus=reader.quantity("prometheus", default.prometheus, SIZE_RULE),
+    )
+    reader.finish()
+    return found
+
+
+def _check_together(settings: Settings, reader: Reader) -> None:
+    """The rules between keys."""
+    for resource, amount in (("cpu", cpu_cores), ("memory", size_bytes)):
+        request, limit = getattr(settings.requests, resource), getattr(settings.limits, resource)
+        if (amount(request) or 0) > (amount(limit) or 0):
+            reader.within("limits").problem(resource, limit, f"at least the request, which is {request}", request)
+    if settings.slots and settings.live not in settings.slots:
+        held = ", ".join(settings.slots)
+        reader.problem("live", settings.live, f"a slot that holds a release: {held}", next(iter(settings.slots)))
+    if not settings.build:
+        _check_nothing_to_build(settings, reader)
+
+
+def _check_nothing_to_build(settings: Settings, reader: Reader) -> None:
+    missing = [f"images.{name}" for name in PLATFORM_IMAGES if name not in settings.images]
+    missing += [f"slots.{slot}.image" for slot, held in settings.slots.items() if held.image is None]
+    if missing:
+        reader.problems.append(
+            f"ml-pipeline:build: got False; then every image must be given by digest, and these are not: "
+            f"{', '.join(missing)}. Fix: mlp promote --from staging --to {settings.stack}",
+        )
