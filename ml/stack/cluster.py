@@ -1,0 +1,212 @@
+"""Reads what a stack really runs: the live slot, each slot's image, the platform's images, the tracking login.
+
+Reads only, and only the cluster that was named for this project. The judging functions take plain JSON objects.
+"""
+
+import base64
+import json
+import logging
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+from infra.cluster import Cluster, api_client, named
+from infra.names import (
+    LIVE_SERVICE,
+    PLATFORM_IMAGES,
+    PROJECT,
+    RECORD_DIGEST_ANNOTATION,
+    RELEASE_LABEL,
+    SLOT_LABEL,
+    SLOTS,
+    Slot,
+    namespace,
+    slot_name,
+)
+from ml.errors import GateError, SurroundingsError
+from ml.stack.slots import Held, Running
+
+TIMEOUT_S = (3, 15)  # to connect, to answer
+_BY_DIGEST = re.compile(r".+@sha256:[0-9a-f]{64}")
+
+
+class Objects(Protocol):
+    """Objects of one namespace, as JSON."""
+
+    def one(self, kind: str, name: str) -> Mapping[str, Any] | None:
+        """The object, or None when it does not exist."""
+
+    def every(self, kind: str) -> list[Mapping[str, Any]]:
+        """All objects of the kind."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Proven:
+    """What takes traffic in a stack, proven: every pod of it ready, on this image, with this record."""
+
+    slot: Slot
+    held: Held
+    record_digest: str
+
+
+def objects(stack: str, kube_context: str) -> Objects:
+    """The stack's namespace on the cluster named by MLP_KUBECONFIG or else the local one."""
+    return _KubernetesObjects(named(os.environ, kube_context), namespace(stack))
+
+
+def running(found: Objects) -> Running:
+    """Which slot takes traffic and what each slot runs; empty where nothing is deployed."""
+    service = found.one("service", LIVE_SERVICE) or {}
+    selected = _dig(service, "spec", "selector").get(SLOT_LABEL)
+    slots: dict[Slot, Held] = {}
+    for slot in SLOTS:
+        deployment = found.one("deployment", slot_name(slot))
+        release = _release(deployment) if deployment is not None else None
+        if deployment is not None and release is not None:
+            slots[slot] = Held(release=release, image=_image(deployment))
+    return Running(live=next((slot for slot in SLOTS if slot == selected), None), slots=slots)
+
+
+def proven(found: Objects, stack: str) -> Proven:
+    """What takes traffic, if it is whole.
+
+    Raises:
+        GateError: If nothing is live, a pod is not ready, the image is not named by digest, or there is no record.
+    """
+    now = running(found)
+    deployment = found.one("deployment", slot_name(now.live)) if now.live is not None else None
+    if now.live is None or deployment is None or now.live not in now.slots:
+        message = f"stack {stack!r}: no release takes traffic in namespace {namespace(stack)}"
+        raise GateError("ML-REL-020", message, f"pulumi up --stack {stack}")
+    held = now.slots[now.live]
+    digest = _dig(deployment, "metadata", "annotations").get(RECORD_DIGEST_ANNOTATION)
+    problems = list(_unready(deployment))
+    if held.image is None:
+        problems.append("its image is not named by digest")
+    if not digest:
+        problems.append(f"it carries no annotation {RECORD_DIGEST_ANNOTATION}")
+    if problems:
+        message = f"stack {stack!r}: {held.release} in slot {now.live} is not proven: {'; '.join(problems)}"
+        raise GateError(
+            "ML-REL-021", message, f"kubectl -n {namespace(stack)} describe deployment {slot_name(now.live)}"
+        )
+    return Proven(slot=now.live, held=held, record_digest=str(digest))
+
+
+def platform_images(found: Objects) -> dict[str, str]:
+    """The platform images that the stack's workloads run, by digest."""
+    images: dict[str, str] = {}
+    for kind in ("deployment", "statefulset", "cronjob"):
+        for workload in found.every(kind):
+            for image in _images(workload, kind):
+                name = image.partition("@")[0].rpartition("/")[2]
+                if name in PLATFORM_IMAGES and f"{PROJECT}/{name}@" in image and _BY_DIGEST.fullmatch(image):
+                    images[name] = image
+    return dict(sorted(images.items()))
+
+
+def secret(found: Objects, name: str) -> dict[str, str]:
+    """A Secret's values. The caller never prints them.
+
+    Raises:
+        SurroundingsError: If the stack has no such Secret.
+    """
+    raw = found.one("secret", name)
+    if raw is None:
+        raise SurroundingsError("ML-CLUSTER-021", f"secret {name} does not exist", "pulumi up --stack STACK")
+    return {key: base64.b64decode(value).decode() for key, value in (raw.get("data") or {}).items()}
+
+
+def node_port(found: Objects, service: str) -> int | None:
+    """The first NodePort of a Service; None when it has none."""
+    spec = (found.one("service", service) or {}).get("spec", {})
+    return next((port["nodePort"] for port in spec.get("ports", []) if port.get("nodePort")), None)
+
+
+def _dig(value: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
+    for key in keys:
+        value = value.get(key) or {}
+    return value
+
+
+def _release(deployment: Mapping[str, Any]) -> str | None:
+    labels = _dig(deployment, "spec", "template", "metadata", "labels")
+    found = labels.get(RELEASE_LABEL) or _dig(deployment, "metadata", "labels").get(RELEASE_LABEL)
+    return str(found) if found else None
+
+
+def _image(deployment: Mapping[str, Any]) -> str | None:
+    images = list(_images(deployment, "deployment"))
+    return images[0] if images and _BY_DIGEST.fullmatch(images[0]) else None
+
+
+def _images(workload: Mapping[str, Any], kind: str) -> Iterable[str]:
+    path = ("spec", "jobTemplate", "spec", "template", "spec") if kind == "cronjob" else ("spec", "template", "spec")
+    pod = _dig(workload, *path)
+    return [str(c.get("image", "")) for c in [*pod.get("containers", []), *(pod.get("initContainers") or [])]]
+
+
+def _unready(deployment: Mapping[str, Any]) -> Iterable[str]:
+    status, metadata = _dig(deployment, "status"), _dig(deployment, "metadata")
+    wanted = _dig(deployment, "spec").get("replicas", 1)
+    if status.get("observedGeneration", 0) < metadata.get("generation", 0):
+        yield "its last change has not been rolled out yet"
+    if wanted == 0:
+        yield "it has no replicas"
+    for name in ("updatedReplicas", "readyReplicas", "availableReplicas"):
+        if status.get(name, 0) < wanted:
+            yield f"{name} is {status.get(name, 0)} of {wanted}"
+
+
+class _KubernetesObjects:
+    """The real cluster. The client library loads with the first question: it is slow, and many commands ask none."""
+
+    _CALLS: Mapping[str, tuple[str, str]] = {
+        "service": ("CoreV1Api", "service"),
+        "secret": ("CoreV1Api", "secret"),
+        "deployment": ("AppsV1Api", "deployment"),
+        "statefulset": ("AppsV1Api", "stateful_set"),
+        "cronjob": ("BatchV1Api", "cron_job"),
+    }
+
+    def __init__(self, cluster: Cluster, space: str) -> None:
+        self._cluster, self._space = cluster, space
+
+    @cached_property
+    def _connection(self) -> Any:
+        # Its retries are reported by what we raise in the end, not by a warning for each.
+        logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
+        return api_client(self._cluster)
+
+    def one(self, kind: str, name: str) -> Mapping[str, Any] | None:
+        return self._ask("read", kind, name)
+
+    def every(self, kind: str) -> list[Mapping[str, Any]]:
+        answer = self._ask("list", kind) or {}
+        items: list[Mapping[str, Any]] = answer.get("items", [])
+        return items
+
+    def _ask(self, verb: str, kind: str, *names: str) -> Mapping[str, Any] | None:
+        import urllib3  # noqa: PLC0415  (comes with the client library)
+        from kubernetes import client  # noqa: PLC0415
+
+        api, noun = self._CALLS[kind]
+        where = f"cluster of {self._cluster.kubeconfig}"
+        try:
+            call = getattr(getattr(client, api)(self._connection), f"{verb}_namespaced_{noun}")
+            answer = call(*names, self._space, _preload_content=False, _request_timeout=TIMEOUT_S)
+            found: Mapping[str, Any] = json.loads(answer.data)
+        except client.ApiException as error:
+            if error.status == 404:
+                return None
+            message = f"{where} refused to {verb} {kind} in {self._space}: {error.status} {error.reason}"
+            raise SurroundingsError("ML-CLUSTER-022", message, "check the rights of the kubeconfig's user") from error
+        except urllib3.exceptions.HTTPError as error:
+            message = f"{where} does not answer: {type(error).__name__}"
+            raise SurroundingsError(
+                "ML-CLUSTER-020", message, "mlp cluster up, or export MLP_KUBECONFIG=FILE"
+            ) from error
+        return found
