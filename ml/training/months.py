@@ -1,0 +1,20 @@
+"""Calendar months as `2013-06`. Pure."""
+
+import re
+
+from ml.errors import UsageError
+
+_MONTH = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])")
+
+
+def following(month: str) -> str:
+    """The month after this one.
+
+    Raises:
+        UsageError: If it is not a month.
+    """
+    found = _MONTH.fullmatch(month)
+    if found is None:
+        raise UsageError("ML-TRAIN-001", f"month {month!r}: must be YYYY-MM", "for example: mlp train --through 2013-06")
+    year, number = int(found[1]), int(found[2])
+    return f"{year + number // 12:04d}-{number % 12 + 1:02d}"
