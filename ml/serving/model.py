@@ -1,0 +1,147 @@
+"""One release's model in memory: checked rows in, labels and probabilities out.
+
+Owns the ONNX session, the transform of the user's folder and the decision rule. The server's hot path and the batch
+job both predict through it, so they cannot differ.
+"""
+
+import importlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state as ort
+
+from ml.errors import GateError
+from ml.serving.encoder import Encoder
+from ml.serving.spec import Spec
+
+TRANSFORM = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+GOLDEN_TOLERANCE = 1e-5
+"""Largest difference of a golden probability or number, absolute and relative: float32 on another CPU, not drift."""
+
+SESSION_FAULTS = (
+    ort.Fail,
+    ort.InvalidArgument,
+    ort.InvalidGraph,
+    ort.InvalidProtobuf,
+    ort.NotImplemented,
+    ort.RuntimeException,
+)
+MODEL_FAULTS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError, *SESSION_FAULTS)
+"""What a transform or the runtime may raise on rows: costs the request, never the server."""
+
+Transform = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Output:
+    """Predictions for n rows.
+
+    `probabilities` is (n_rows, n_classes), or the numbers themselves as (n_rows, 1) for regression; `scores` the
+    probability of each predicted label, None for regression; `finite` is False where a value of the row is not.
+    """
+
+    labels: list[Any]
+    scores: list[float] | None
+    probabilities: NDArray[np.float64]
+    finite: NDArray[np.bool_]
+
+
+class Model:
+    """Predicts for one release. Not thread safe; one event loop or one batch job owns it."""
+
+    def __init__(self, spec: Spec, onnx: bytes) -> None:
+        self.spec = spec
+        self.encoder = Encoder(spec.features)
+        self._transform = _transform(spec.transform)
+        self._session = _session(onnx)
+        self._inputs, self._outputs = _names(self._session, spec)
+        self._classes = spec.classes or []
+        self._threshold = 0.5 if spec.threshold is None else spec.threshold  # spec.py: binary always has one
+
+    def predict(self, raw: NDArray[np.float32]) -> Output:
+        """Predict encoded rows, (n_rows, n_features)."""
+        columns = raw if self._transform is None else self._transform(raw)
+        values: NDArray[np.float64] = self._session.run(self._outputs, {self._inputs: columns})[0].astype(np.float64)
+        finite: NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(values), axis=1)
+        if self.spec.kind == "regression":
+            return Output(labels=values[:, 0].tolist(), scores=None, probabilities=values, finite=finite)
+        if self.spec.kind == "binary":
+            chosen = (values[:, 1] >= self._threshold).astype(np.intp)
+        else:
+            chosen = values.argmax(axis=1)
+        labels = [self._classes[index] for index in chosen.tolist()]
+        scores = values[np.arange(len(chosen)), chosen].tolist()
+        return Output(labels=labels, scores=scores, probabilities=values, finite=finite)
+
+    def check_golden(self) -> None:
+        """Prove that this process gives the answers the trained estimator gave.
+
+        Raises:
+            GateError: `ML-SERVE-007`, with the first rows that differ.
+        """
+        golden = self.spec.golden
+        raw = self.encoder.array(self.encoder.check(golden.rows))
+        raw.setflags(write=False)
+        try:
+            output = self.predict(raw)
+        except MODEL_FAULTS as error:
+            raise GateError("ML-SERVE-007", f"the golden rows cannot be predicted: {error}") from error
+        wrong = self._golden_differences(output)
+        if wrong:
+            shown = "; ".join(wrong[:10]) + (f"; and {len(wrong) - 10} more" if len(wrong) > 10 else "")
+            raise GateError("ML-SERVE-007", f"golden rows differ: {shown}", "create the release again")
+
+    def _golden_differences(self, output: Output) -> list[str]:
+        golden = self.spec.golden
+        regression = self.spec.kind == "regression"
+        expected = [[value] for value in golden.predictions] if regression else golden.probabilities or []
+        wrong = []
+        for index, row in enumerate(expected):
+            got = output.probabilities[index]
+            close = len(row) == len(got) and np.allclose(got, row, rtol=GOLDEN_TOLERANCE, atol=GOLDEN_TOLERANCE)
+            same = regression or output.labels[index] == golden.predictions[index]
+            if not (close and same):
+                answer = f"{golden.predictions[index]!r} {row}"
+                wrong.append(f"row {index}: got {output.labels[index]!r} {got.tolist()}, expected {answer}")
+        return wrong
+
+
+def _transform(path: str | None) -> Transform | None:
+    if path is None:
+        return None
+    if not TRANSFORM.fullmatch(path):
+        raise GateError("ML-SERVE-009", f"transform {path!r}: must read 'package.module:function'")
+    module, name = path.split(":")
+    try:
+        function: Transform = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise GateError("ML-SERVE-009", f"transform {path!r}: {error}", "put its module into the image") from error
+    return function
+
+
+def _session(onnx: bytes) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.enable_cpu_mem_arena = False  # rows are small; the arena only grows the pod
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
+    except SESSION_FAULTS as error:
+        raise GateError("ML-SERVE-006", f"model.onnx does not load: {error}", "create the release again") from error
+
+
+def _names(session: Any, spec: Spec) -> tuple[str, Sequence[str]]:
+    inputs = [value.name for value in session.get_inputs()]
+    outputs = [value.name for value in session.get_outputs()]
+    wanted = "variable" if spec.kind == "regression" else "probabilities"
+    if inputs != ["features"] or wanted not in outputs:
+        shape = f"model.onnx has inputs {inputs} and outputs {outputs}"
+        raise GateError("ML-SERVE-006", f"{shape}; {spec.kind} needs input 'features' and output {wanted!r}")
+    return inputs[0], [wanted]
