@@ -48,6 +48,8 @@ class Tool:
     downloads: tuple[Download, ...] = ()
     go: GoBuild | None = None
     launcher: str = ""
+    beside: str = ""
+    hard_link: bool = False
     debian_package: str = ""
     debian_members: Mapping[str, str] = field(default_factory=dict)
     dispatcher: bool = False

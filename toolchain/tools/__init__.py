@@ -58,8 +58,7 @@ class Toolbox:
     def ensure(self, names: Sequence[str]) -> dict[str, Path]:
         """See the module's `ensure`."""
         missing = [self._tool(name) for name in names if not links.is_fresh(name, self._key(self._tool(name)))]
-        # The CLI comes first: the language host may be the one that it brings.
-        late = [tool for tool in missing if tool.name == "pulumi-language-python"]
+        late = [tool for tool in missing if tool.beside]
         early = [tool for tool in missing if tool not in late]
         with ThreadPoolExecutor(max_workers=4, thread_name_prefix="tool") as pool:
             found = list(pool.map(self._without_building, early))
@@ -135,6 +134,7 @@ class Toolbox:
     def _source(self, name: str) -> Callable[[Tool], str]:
         return {
             "path": self._from_path,
+            "beside": self._from_beside,
             "plugin": self._from_plugins,
             "download": self._from_release,
             "debian": self._from_debian,
@@ -142,12 +142,18 @@ class Toolbox:
         }[name]
 
     def _from_path(self, tool: Tool) -> str:
-        find = locate.language_host if tool.launcher else locate.on_path
-        directory = find(tool)
+        directory = locate.on_path(tool)
         if directory is None:
             raise download.UnavailableError(f"none with version {tool.version} on PATH")
         self._link(tool, directory, f"on PATH in {directory}")
         return f"found in {directory}"
+
+    def _from_beside(self, tool: Tool) -> str:
+        directory = locate.beside(tool, links.directory(tool.beside))
+        if directory is None:
+            raise download.UnavailableError(f"none beside {tool.beside}")
+        self._link(tool, directory, f"beside {tool.beside}")
+        return f"found beside {tool.beside}"
 
     def _from_plugins(self, tool: Tool) -> str:
         directory = locate.plugin(tool)
@@ -187,7 +193,7 @@ class Toolbox:
         if not targets:
             targets = {tool.name: directory / store.builder(tool, self._pins).binaries[0]}
         with self._link_lock:
-            links.put(tool.name, self._key(tool), targets, how)
+            links.put(tool.name, self._key(tool), targets, how, hard=tool.hard_link)
 
     def _nothing_works(self, tool: Tool) -> SurroundingsError:
         reasons = "".join(f"\n    {reason}" for reason in self._refusals.get(tool.name, []))

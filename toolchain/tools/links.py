@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,11 +31,12 @@ def is_fresh(name: str, key: str) -> bool:
     return all(_mark(paths.venv_bin() / link) == mark for link, mark in entry["links"].items())
 
 
-def put(name: str, key: str, targets: Mapping[str, Path], how: str) -> None:
+def put(name: str, key: str, targets: Mapping[str, Path], how: str, *, hard: bool = False) -> None:
     """Link each name in `targets` to its file, atomically."""
     for link, target in targets.items():
-        replace(paths.venv_bin() / link, target)
-    _remember(name, key, list(targets), how)
+        replace(paths.venv_bin() / link, target, hard=hard)
+    directory = next(iter(targets.values())).parent
+    _remember(name, key, list(targets), how, str(directory))
 
 
 def put_launcher(name: str, key: str, module: str) -> None:
@@ -48,28 +50,31 @@ def put_launcher(name: str, key: str, module: str) -> None:
     _remember(name, key, [name], f"own plugin {module}")
 
 
-def remove(name: str) -> None:
-    """Take a link away, for a tool that is found elsewhere by itself."""
-    (paths.venv_bin() / name).unlink(missing_ok=True)
-
-
-def replace(link: Path, target: Path) -> None:
-    """Make `link` point to `target` in one step."""
+def replace(link: Path, target: Path, *, hard: bool = False) -> None:
+    """Make `link` stand for `target` in one step; a hard link becomes a copy on another file system."""
     link.parent.mkdir(parents=True, exist_ok=True)
     temporary = link.with_name(f".{link.name}.{os.getpid()}")
     temporary.unlink(missing_ok=True)
-    temporary.symlink_to(target)
+    if hard:
+        try:
+            temporary.hardlink_to(target.resolve())
+        except OSError:
+            shutil.copy2(target, temporary)
+    else:
+        temporary.symlink_to(target)
     temporary.replace(link)
 
 
-def how(name: str) -> str:
-    """Where the linked tool came from."""
-    return str(_load().get(name, {}).get("how", "not there"))
+def directory(name: str) -> Path | None:
+    """The folder that the tool was taken from."""
+    found = _load().get(name, {}).get("directory", "")
+    return Path(found) if found else None
 
 
-def _remember(name: str, key: str, names: list[str], how: str) -> None:
+def _remember(name: str, key: str, names: list[str], how: str, directory: str = "") -> None:
     record = _load()
-    record[name] = {"key": key, "how": how, "links": {link: _mark(paths.venv_bin() / link) for link in names}}
+    marks = {link: _mark(paths.venv_bin() / link) for link in names}
+    record[name] = {"key": key, "how": how, "links": marks, "directory": directory}
     temporary = _record().with_name(f".mlp-tools.{os.getpid()}")
     temporary.write_text(json.dumps(record, indent=1, sort_keys=True))
     temporary.replace(_record())

@@ -41,17 +41,11 @@ def on_path(tool: Tool) -> Path | None:
     return None
 
 
-def language_host(tool: Tool) -> Path | None:
-    """The official language host: on PATH, or beside the official CLI, where the CLI looks as well."""
-    direct = on_path(tool)
-    if direct is not None:
-        return direct
-    for directory in [paths.venv_bin(), *map(Path, os.environ.get("PATH", "").split(os.pathsep))]:
-        cli = directory / "pulumi"
-        beside = cli.resolve().parent
-        if cli.exists() and all(os.access(beside / name, os.X_OK) for name in tool.binaries) and not _is_ours(beside):
-            return beside
-    return None
+def beside(tool: Tool, directory: Path | None) -> Path | None:
+    """`directory` if it has all of the tool's binaries: an official archive brings several."""
+    if directory is None or not all(os.access(directory / name, os.X_OK) for name in tool.binaries):
+        return None
+    return directory
 
 
 def plugin(tool: Tool) -> Path | None:
