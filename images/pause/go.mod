@@ -1,0 +1,3 @@
+module ml-pipeline/pause
+
+go 1.19
