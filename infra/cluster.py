@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from ml.errors import ConfigError, SurroundingsError
-from toolchain.paths import home
+from toolchain.environment import local_kubeconfig
 
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient
@@ -25,6 +25,8 @@ class Cluster:
     kubeconfig: Path
     context: str
     """Always a name: the configured one, or the file's own."""
+    local: bool
+    """Whether it is the local cluster, whose node ports answer on 127.0.0.1."""
 
 
 def named(environ: Mapping[str, str], context: str = "") -> Cluster:
@@ -39,7 +41,7 @@ def named(environ: Mapping[str, str], context: str = "") -> Cluster:
         ConfigError: The context is not in it.
     """
     own = environ.get("MLP_KUBECONFIG", "")
-    path = Path(own).expanduser() if own else home() / "cluster" / "admin.kubeconfig"
+    path = Path(own).expanduser() if own else local_kubeconfig()
     contexts, current = _contexts(path, named_by_user=bool(own))
     wanted = context or environ.get("MLP_CONTEXT", "") or current
     if wanted not in contexts:
@@ -48,7 +50,7 @@ def named(environ: Mapping[str, str], context: str = "") -> Cluster:
             f"context {wanted!r} is not in {path}; it has {', '.join(sorted(contexts)) or 'none'}",
             "pulumi config set kubeContext NAME, or export MLP_CONTEXT=NAME",
         )
-    return Cluster(kubeconfig=path, context=wanted)
+    return Cluster(kubeconfig=path, context=wanted, local=not own)
 
 
 def _contexts(path: Path, *, named_by_user: bool) -> tuple[set[str], str]:

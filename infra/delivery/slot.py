@@ -1,0 +1,251 @@
+"""One slot: the Deployment that runs a release, its own Service, its autoscaler and its disruption budget.
+
+The Deployment's selector never changes colour; traffic moves by the live Service's selector (`infra.delivery.switch`).
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import pulumi
+from pulumi_kubernetes.apps.v1 import (
+    Deployment,
+    DeploymentSpecArgs,
+    DeploymentStrategyArgs,
+    RollingUpdateDeploymentArgs,
+)
+from pulumi_kubernetes.apps.v1.outputs import DeploymentSpec
+from pulumi_kubernetes.autoscaling.v2 import (
+    CrossVersionObjectReferenceArgs,
+    HorizontalPodAutoscaler,
+    HorizontalPodAutoscalerSpecArgs,
+    MetricSpecArgs,
+    MetricTargetArgs,
+    ResourceMetricSourceArgs,
+)
+from pulumi_kubernetes.core.v1 import (
+    LifecycleArgs,
+    LifecycleHandlerArgs,
+    PodSpecArgs,
+    PodTemplateSpecArgs,
+    Service,
+    ServiceAccount,
+    ServicePortArgs,
+    ServiceSpecArgs,
+    SleepActionArgs,
+)
+from pulumi_kubernetes.core.v1.outputs import Container
+from pulumi_kubernetes.meta.v1 import LabelSelectorArgs, ObjectMetaArgs
+from pulumi_kubernetes.policy.v1 import PodDisruptionBudget, PodDisruptionBudgetSpecArgs
+
+from infra.names import (
+    API_KEY_HASHES_FILE,
+    API_KEYS_MOUNT,
+    CONTAINER_PORT,
+    MODEL,
+    SERVICE_PORT,
+    Slot,
+    labels,
+    selector,
+    slot_name,
+)
+from infra.platform.pods import Resources, container, http_probe, mount, pod_spec, scratch, secret_volume
+from infra.release import Evidence
+from infra.settings import AutoscalingSettings
+
+# What happens to a pod that has to go. First it only waits: kube-proxy on every node takes it out of the Services
+# meanwhile. Then SIGTERM: answers close their connections, requests that run are finished. The rest is slack.
+PRE_STOP_S: Final = 5
+DRAIN_S: Final = 3
+FINISH_S: Final = 10
+SLACK_S: Final = 5
+GRACE_S: Final = PRE_STOP_S + DRAIN_S + FINISH_S + SLACK_S
+
+MIN_READY_S: Final = 3
+START_S: Final = 60
+"""How long a process may take to answer at all, on a busy node."""
+AWAIT_S: Final = 300
+"""How long `pulumi up` waits for a slot: half its own default, since a pod that cannot start does not get better."""
+PROGRESS_DEADLINE_S: Final = 240
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSlotArgs:
+    """What one slot runs, decided in `infra.settings` and `infra.release`."""
+
+    namespace: pulumi.Input[str]
+    slot: Slot
+    evidence: Evidence
+    image: pulumi.Input[str]
+    """By digest."""
+    replicas: int
+    resources: Resources
+    autoscaling: AutoscalingSettings
+    monitoring_endpoint: pulumi.Input[str]
+    key_hashes_secret: pulumi.Input[str]
+
+
+class ModelSlot(pulumi.ComponentResource):
+    """A release, running and reachable inside the namespace as `model-<colour>`."""
+
+    image: pulumi.Output[str]
+    """What the Deployment runs, from its outputs."""
+    release: pulumi.Output[str]
+    """The release that the Deployment says it runs."""
+
+    def __init__(self, name: str, args: ModelSlotArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("ml-pipeline:delivery:ModelSlot", name, None, opts)
+        account = ServiceAccount(
+            f"{name}-account",
+            metadata=_metadata(args),
+            automount_service_account_token=False,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        deployment = self._deployment(name, args, account)
+        self._service(name, args)
+        self._disruption_budget(name, args)
+        if args.autoscaling.enabled:
+            self._autoscaler(name, args, deployment)
+        self.image = deployment.spec.apply(lambda spec: str(_container(spec).image))
+        self.release = deployment.spec.apply(_release)
+        self.register_outputs({"image": self.image, "release": self.release})
+
+    def _deployment(self, name: str, args: ModelSlotArgs, account: ServiceAccount) -> Deployment:
+        pod_labels = labels(MODEL, "serving", slot=args.slot, release=args.evidence.release)
+        return Deployment(
+            f"{name}-deployment",
+            metadata=_metadata(
+                args,
+                annotations={**args.evidence.annotations, "pulumi.com/timeoutSeconds": str(AWAIT_S)},
+                with_release=True,
+            ),
+            spec=DeploymentSpecArgs(
+                replicas=args.replicas,
+                selector=LabelSelectorArgs(match_labels=selector(MODEL, args.slot)),
+                strategy=DeploymentStrategyArgs(
+                    type="RollingUpdate",
+                    rolling_update=RollingUpdateDeploymentArgs(max_unavailable=0, max_surge=1),
+                ),
+                min_ready_seconds=MIN_READY_S,
+                progress_deadline_seconds=PROGRESS_DEADLINE_S,
+                revision_history_limit=3,
+                template=PodTemplateSpecArgs(
+                    metadata=ObjectMetaArgs(labels=pod_labels, annotations=args.evidence.pod_annotations),
+                    spec=_pod(args, account.metadata.apply(lambda metadata: str(metadata.name))),
+                ),
+            ),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                # With an autoscaler, `replicas` is only the number to start with: the autoscaler owns it from then on,
+                # and an update of the image must not scale a busy slot back.
+                ignore_changes=["spec.replicas"] if args.autoscaling.enabled else None,
+            ),
+        )
+
+    def _service(self, name: str, args: ModelSlotArgs) -> Service:
+        return Service(
+            f"{name}-service",
+            metadata=_metadata(
+                args,
+                # The Deployment's own wait proves the pods; the provider's wait for a Service costs ten more seconds.
+                annotations={"pulumi.com/skipAwait": "true"},
+            ),
+            spec=ServiceSpecArgs(
+                type="ClusterIP",
+                selector=selector(MODEL, args.slot),
+                ports=[ServicePortArgs(name="http", port=SERVICE_PORT, target_port=CONTAINER_PORT)],
+            ),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+
+    def _disruption_budget(self, name: str, args: ModelSlotArgs) -> PodDisruptionBudget:
+        return PodDisruptionBudget(
+            f"{name}-budget",
+            metadata=_metadata(args),
+            spec=PodDisruptionBudgetSpecArgs(
+                # One at a time, whatever the autoscaler has made of the number; never zero, which would block a drain.
+                max_unavailable=1,
+                selector=LabelSelectorArgs(match_labels=selector(MODEL, args.slot)),
+                unhealthy_pod_eviction_policy="AlwaysAllow",
+            ),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+
+    def _autoscaler(self, name: str, args: ModelSlotArgs, deployment: Deployment) -> HorizontalPodAutoscaler:
+        return HorizontalPodAutoscaler(
+            f"{name}-autoscaler",
+            metadata=_metadata(args),
+            spec=HorizontalPodAutoscalerSpecArgs(
+                scale_target_ref=CrossVersionObjectReferenceArgs(
+                    api_version="apps/v1",
+                    kind="Deployment",
+                    name=deployment.metadata.apply(lambda metadata: str(metadata.name)),
+                ),
+                min_replicas=args.autoscaling.min,
+                max_replicas=args.autoscaling.max,
+                metrics=[
+                    MetricSpecArgs(
+                        type="Resource",
+                        resource=ResourceMetricSourceArgs(
+                            name="cpu",
+                            target=MetricTargetArgs(type="Utilization", average_utilization=args.autoscaling.cpu),
+                        ),
+                    ),
+                ],
+            ),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+
+
+def _metadata(
+    args: ModelSlotArgs,
+    annotations: dict[str, str] | None = None,
+    *,
+    with_release: bool = False,
+) -> ObjectMetaArgs:
+    release = args.evidence.release if with_release else None
+    return ObjectMetaArgs(
+        name=slot_name(args.slot),
+        namespace=args.namespace,
+        labels=labels(MODEL, "serving", slot=args.slot, release=release),
+        annotations=annotations,
+    )
+
+
+def _pod(args: ModelSlotArgs, account: pulumi.Input[str]) -> PodSpecArgs:
+    serving = container(
+        "model",
+        image=args.image,
+        resources=args.resources,
+        env={
+            "MODEL_VERSION": args.evidence.release,
+            "MONITORING_ENDPOINT": args.monitoring_endpoint,
+            "API_KEYS_FILE": f"{API_KEYS_MOUNT}/{API_KEY_HASHES_FILE}",
+            "DRAIN_SECONDS": str(DRAIN_S),
+            "GRACE_SECONDS": str(FINISH_S),
+        },
+        ports={"http": CONTAINER_PORT},
+        mounts=[mount("keys", API_KEYS_MOUNT), mount("tmp", "/tmp", read_only=False)],  # noqa: S108  (its own emptyDir)
+        startup=http_probe("/health", "http", period_s=1, failures=START_S),
+        readiness=http_probe("/ready", "http", period_s=2, failures=2),
+        liveness=http_probe("/health", "http", period_s=10, failures=3),
+        lifecycle=LifecycleArgs(pre_stop=LifecycleHandlerArgs(sleep=SleepActionArgs(seconds=PRE_STOP_S))),
+    )
+    return pod_spec(
+        service_account=account,
+        containers=[serving],
+        volumes=[secret_volume("keys", args.key_hashes_secret), scratch("tmp")],
+        grace_s=GRACE_S,
+        spread_over_nodes=selector(MODEL, args.slot),
+    )
+
+
+def _container(spec: DeploymentSpec) -> Container:
+    pod = spec.template.spec
+    if pod is None:
+        raise ValueError("the Deployment has no pod spec")
+    return pod.containers[0]
+
+
+def _release(spec: DeploymentSpec) -> str:
+    """What MODEL_VERSION says in the Deployment's outputs."""
+    return next(str(variable.value) for variable in _container(spec).env or [] if variable.name == "MODEL_VERSION")

@@ -1,0 +1,97 @@
+"""Where traffic goes: the live Service and the preview Service. Moving the live one is the switch."""
+
+from dataclasses import dataclass
+
+import pulumi
+from pulumi_kubernetes.core.v1 import Service, ServicePortArgs, ServiceSpecArgs
+from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
+
+from infra.addresses import url
+from infra.names import (
+    CONTAINER_PORT,
+    LIVE_SERVICE,
+    MODEL,
+    PREVIEW_SERVICE,
+    SERVICE_PORT,
+    SLOT_LABEL,
+    Slot,
+    labels,
+    selector,
+)
+from infra.settings import ServiceType
+from infra.slots import Plan
+
+
+@dataclass(frozen=True, kw_only=True)
+class SwitchArgs:
+    """Which slots the Services select, and how the Services are reached."""
+
+    namespace: pulumi.Input[str]
+    plan: Plan
+    live_type: ServiceType
+    live_node_port: int | None
+    preview_type: ServiceType
+    preview_node_port: int | None
+    node_host: str
+    """Host part of a NodePort's URL."""
+    gate: pulumi.ResourceHook
+    """Runs before the live Service is created or changed."""
+
+
+class Switch(pulumi.ComponentResource):
+    """The Services `model` and `model-preview`."""
+
+    live_slot: pulumi.Output[str]
+    """The slot that the live Service selects, from its outputs: after a failed update still the truth."""
+    live_url: pulumi.Output[str]
+    preview_url: pulumi.Output[str]
+
+    def __init__(self, name: str, args: SwitchArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("ml-pipeline:delivery:Switch", name, None, opts)
+        live = Service(
+            f"{name}-live",
+            metadata=_metadata(LIVE_SERVICE, args.namespace, awaited=args.live_type == "LoadBalancer"),
+            spec=_spec(args.plan.live, args.live_type, args.live_node_port),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                hooks=pulumi.ResourceHookBinding(before_create=[args.gate], before_update=[args.gate]),
+            ),
+        )
+        preview = Service(
+            f"{name}-preview",
+            metadata=_metadata(PREVIEW_SERVICE, args.namespace, awaited=False),
+            spec=_spec(args.plan.preview, args.preview_type, args.preview_node_port),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.live_slot = live.spec.apply(lambda spec: str((spec.selector or {})[SLOT_LABEL]))
+        self.live_url = url(live, args.node_host)
+        self.preview_url = url(preview, args.node_host)
+        self.register_outputs(
+            {"live_slot": self.live_slot, "live_url": self.live_url, "preview_url": self.preview_url},
+        )
+
+
+def _metadata(name: str, namespace: pulumi.Input[str], *, awaited: bool) -> ObjectMetaArgs:
+    return ObjectMetaArgs(
+        name=name,
+        namespace=namespace,
+        labels=labels(MODEL, "serving"),
+        # The provider's wait is ten fixed seconds and takes an empty Service for a ready one; our gate knows better.
+        # Only the address of a load balancer is worth waiting for.
+        annotations={"pulumi.com/timeoutSeconds": "300"} if awaited else {"pulumi.com/skipAwait": "true"},
+    )
+
+
+def _spec(slot: Slot, service_type: ServiceType, node_port: int | None) -> ServiceSpecArgs:
+    return ServiceSpecArgs(
+        type=service_type,
+        selector=selector(MODEL, slot),
+        ports=[
+            ServicePortArgs(
+                name="http",
+                port=SERVICE_PORT,
+                target_port=CONTAINER_PORT,
+                node_port=node_port if service_type == "NodePort" else None,
+            ),
+        ],
+    )

@@ -1,0 +1,70 @@
+"""The evidence of each slot's release, proven before the program registers anything.
+
+Refuses by itself, whoever calls the program and with whatever flags; the policy pack asks the same question of the
+Deployment that results.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pulumi
+
+from infra.names import MODEL_SHA256_ANNOTATION, RECORD_ANNOTATION, RECORD_DIGEST_ANNOTATION, Slot
+from infra.settings import SlotSettings
+from ml.errors import GateError, PipelineError
+from ml.release.store import verify
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """A release that verified and passed, as it is written on what runs it."""
+
+    release: str
+    record: str
+    """The record's text, byte for byte."""
+    digest: str
+    model_sha256: str
+
+    @property
+    def pod_annotations(self) -> dict[str, str]:
+        """What a pod carries: enough to see in the cluster which model it runs, and to roll it when that changes."""
+        return {RECORD_DIGEST_ANNOTATION: self.digest, MODEL_SHA256_ANNOTATION: self.model_sha256}
+
+    @property
+    def annotations(self) -> dict[str, str]:
+        """What the slot's Deployment carries: the whole record as well."""
+        return {**self.pod_annotations, RECORD_ANNOTATION: self.record}
+
+
+def load_evidence(root: Path, slots: Mapping[Slot, SlotSettings]) -> dict[Slot, Evidence]:
+    """The evidence of every slot.
+
+    Args:
+        root: The checkout, which has `releases/`.
+        slots: What each slot holds.
+
+    Raises:
+        pulumi.RunError: Listing everything that is wrong with every slot. Nothing has been registered then, so
+            nothing in the cluster changes.
+    """
+    found: dict[Slot, Evidence] = {}
+    refused: list[str] = []
+    for slot, held in slots.items():
+        try:
+            release = verify(root, held.release)
+        except PipelineError as error:
+            refused.append(f"slot {slot}: {error}".replace("\n", "\n  "))
+            continue
+        found[slot] = Evidence(
+            release=release.id,
+            record=release.raw.decode(),
+            digest=release.digest,
+            model_sha256=str(release.record["files"]["model.onnx"]),
+        )
+    if refused:
+        message = "nothing is deployed, because the evidence of a slot is refused" + "".join(
+            f"\n- {problem}" for problem in refused
+        )
+        raise pulumi.RunError(str(GateError("ML-GATE-201", message)))
+    return found
