@@ -47,12 +47,12 @@ class ApiKeys(pulumi.ComponentResource):
             # Every run draws another key; the one that the first run stored stays.
             opts=pulumi.ResourceOptions(parent=self, ignore_changes=["data"]),
         )
-        hashed: pulumi.Output[dict[str, str]] = key.data.apply(_hashed)
+        # From the stored key, not the drawn one: the two Secrets agree even if a run dies between them.
+        hashed: pulumi.Output[dict[str, str]] = pulumi.Output.secret(key.data).apply(_hashed)
         hashes = Secret(
             f"{name}-hashes",
             metadata=_metadata(API_KEY_HASHES_SECRET, args.namespace),
-            # From the stored key, not the drawn one: the two Secrets agree even if a run dies between them.
-            data=pulumi.Output.secret(hashed),
+            data=hashed,
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.hashes_secret = hashes.metadata.apply(lambda metadata: str(metadata.name))

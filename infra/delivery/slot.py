@@ -28,7 +28,6 @@ from pulumi_kubernetes.core.v1 import (
     PodSpecArgs,
     PodTemplateSpecArgs,
     Service,
-    ServiceAccount,
     ServicePortArgs,
     ServiceSpecArgs,
     SleepActionArgs,
@@ -77,6 +76,7 @@ class ModelSlotArgs:
     evidence: Evidence
     image: pulumi.Input[str]
     """By digest."""
+    service_account: pulumi.Input[str]
     replicas: int
     resources: Resources
     autoscaling: AutoscalingSettings
@@ -94,13 +94,7 @@ class ModelSlot(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: ModelSlotArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("ml-pipeline:delivery:ModelSlot", name, None, opts)
-        account = ServiceAccount(
-            f"{name}-account",
-            metadata=_metadata(args),
-            automount_service_account_token=False,
-            opts=pulumi.ResourceOptions(parent=self),
-        )
-        deployment = self._deployment(name, args, account)
+        deployment = self._deployment(name, args)
         self._service(name, args)
         self._disruption_budget(name, args)
         if args.autoscaling.enabled:
@@ -109,7 +103,7 @@ class ModelSlot(pulumi.ComponentResource):
         self.release = deployment.spec.apply(_release)
         self.register_outputs({"image": self.image, "release": self.release})
 
-    def _deployment(self, name: str, args: ModelSlotArgs, account: ServiceAccount) -> Deployment:
+    def _deployment(self, name: str, args: ModelSlotArgs) -> Deployment:
         pod_labels = labels(MODEL, "serving", slot=args.slot, release=args.evidence.release)
         return Deployment(
             f"{name}-deployment",
@@ -130,7 +124,7 @@ class ModelSlot(pulumi.ComponentResource):
                 revision_history_limit=3,
                 template=PodTemplateSpecArgs(
                     metadata=ObjectMetaArgs(labels=pod_labels, annotations=args.evidence.pod_annotations),
-                    spec=_pod(args, account.metadata.apply(lambda metadata: str(metadata.name))),
+                    spec=_pod(args),
                 ),
             ),
             opts=pulumi.ResourceOptions(
@@ -211,7 +205,7 @@ def _metadata(
     )
 
 
-def _pod(args: ModelSlotArgs, account: pulumi.Input[str]) -> PodSpecArgs:
+def _pod(args: ModelSlotArgs) -> PodSpecArgs:
     serving = container(
         "model",
         image=args.image,
@@ -231,7 +225,7 @@ def _pod(args: ModelSlotArgs, account: pulumi.Input[str]) -> PodSpecArgs:
         lifecycle=LifecycleArgs(pre_stop=LifecycleHandlerArgs(sleep=SleepActionArgs(seconds=PRE_STOP_S))),
     )
     return pod_spec(
-        service_account=account,
+        service_account=args.service_account,
         containers=[serving],
         volumes=[secret_volume("keys", args.key_hashes_secret), scratch("tmp")],
         grace_s=GRACE_S,
