@@ -48,11 +48,11 @@ class ApiKeys(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, ignore_changes=["data"]),
         )
         # From the stored key, not the drawn one: the two Secrets agree even if a run dies between them.
-        hashed: pulumi.Output[dict[str, str]] = pulumi.Output.secret(key.data).apply(_hashed)
+        hashed: pulumi.Output[dict[str, str]] = key.data.apply(_hashed)
         hashes = Secret(
             f"{name}-hashes",
             metadata=_metadata(API_KEY_HASHES_SECRET, args.namespace),
-            data=hashed,
+            data=pulumi.Output.secret(hashed),  # type: ignore[arg-type]  # its type variable does not unify
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.hashes_secret = hashes.metadata.apply(lambda metadata: str(metadata.name))
