@@ -24,9 +24,7 @@ DELAY = (
 )
 UNBOUNDED = (Feature(name="a", kind="number"), Feature(name="b", kind="number"))
 
-IRIS_WEIGHTS = np.array(
-    [[0.4, 0.5, -0.9], [1.3, -0.3, -1.0], [-2.0, 0.2, 1.8], [-0.9, -1.2, 2.0]], dtype=np.float32
-)
+IRIS_WEIGHTS = np.array([[0.4, 0.5, -0.9], [1.3, -0.3, -1.0], [-2.0, 0.2, 1.8], [-0.9, -1.2, 2.0]], dtype=np.float32)
 DELAY_WEIGHTS = np.array([[-0.001, 0.001], [-0.5, 0.5], [-0.02, 0.02]], dtype=np.float32)
 SUM_WEIGHTS = np.array([[3.0], [3.0]], dtype=np.float32)
 
@@ -132,7 +130,9 @@ def check_model() -> None:
         onnx.checker.check_model(onnx.load_from_string(linear_model(weights, output)), full_check=True)
 
 
-def _serving(problem: str, kind: str, features: Sequence[Feature], golden: dict[str, Any], **more: Any) -> dict[str, Any]:
+def _serving(
+    problem: str, kind: str, features: Sequence[Feature], golden: dict[str, Any], **more: Any
+) -> dict[str, Any]:
     edges = {"edges": [1.0, 2.0, 5.0], "counts": [1, 1, 1, 0], "rows": 3, "missing": 0}
     return {
         "schema": "ml-pipeline/serving/v1",

@@ -1,0 +1,42 @@
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ml.serving.app import App
+from ml.serving.bundle import load
+from ml.serving.keys import KeyRing
+from tests.ml.serving.client import KEY
+from tests.ml.serving.releases import make_release
+
+MakeApp = Callable[..., App]
+
+
+@pytest.fixture
+def keys_file(tmp_path: Path) -> Path:
+    path = tmp_path / "keys"
+    path.write_text(hashlib.sha256(KEY.encode()).hexdigest() + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def make_app(tmp_path: Path, keys_file: Path) -> MakeApp:
+    def make(kind: str = "multiclass", *, keys: bool = True, max_in_flight: int = 64, **changes: Any) -> App:
+        release = make_release(tmp_path / kind, kind, **changes)
+        bundle = load(tmp_path / kind, release)
+        ring = KeyRing(keys_file) if keys else None
+        return App(bundle, keys=ring, max_in_flight=max_in_flight, monitoring_endpoint="http://prometheus:9090")
+
+    return make
+
+
+@pytest.fixture
+def iris(make_app: MakeApp) -> App:
+    return make_app("multiclass")
+
+
+@pytest.fixture
+def delay(make_app: MakeApp) -> App:
+    return make_app("binary")
