@@ -1,7 +1,7 @@
-"""Starts the tracking server: composes its settings from mounted Secrets, holds the administrator to them, runs `mlflow server`.
+"""Starts the tracking server: settings and the administrator from mounted Secrets, then `mlflow server`.
 
-Secrets come as files and stay in this process and in a memory-backed directory: none is in the pod's specification, in an
-argument list or in a database address. Everything that is not secret is an argument or a variable of the Deployment.
+Secrets come as files and stay in this process and in a memory-backed directory: none is in the pod's specification, in
+an argument list or in a database address. What is not secret is an argument or a variable of the Deployment.
 """
 
 # ruff: noqa: INP001  (a script of the image, not part of a package)

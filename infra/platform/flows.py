@@ -1,0 +1,65 @@
+"""Who talks to whom in a stack's namespace: the one table that every NetworkPolicy comes from.
+
+Pure. Everything is denied, then each flow of `FLOWS` is allowed at both ends. A connection that is not in the table
+does not exist in the design. Components are the `app.kubernetes.io/name` of pods.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+OUTSIDE: Final = "outside"
+"""Clients beyond the namespace: people at a NodePort or load balancer, and the kubelet's probes on some CNIs."""
+API_SERVER: Final = "api-server"
+WEBHOOK: Final = "webhook"
+"""Where Alertmanager sends notifications; opened only when a receiver is configured."""
+
+External = Literal["outside", "api-server", "webhook"]
+EXTERNAL: Final = (OUTSIDE, API_SERVER, WEBHOOK)
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Flow:
+    """One allowed connection."""
+
+    source: str
+    target: str
+    port: int
+    why: str
+
+    @property
+    def name(self) -> str:
+        """Name of its policies, unique in the table."""
+        return f"{self.source}-to-{self.target}-{self.port}"
+
+
+def flow(source: str, target: str, port: int, why: str) -> Flow:
+    """A row of the table."""
+    return Flow(source=source, target=target, port=port, why=why)
+
+
+FLOWS: Final[tuple[Flow, ...]] = (
+    flow(OUTSIDE, "model", 8000, "predictions"),
+    flow(OUTSIDE, "mlflow", 5000, "the tracking UI, and `mlp release publish`"),
+    flow(OUTSIDE, "prometheus", 9090, "the monitoring UI"),
+    flow(OUTSIDE, "alertmanager", 9093, "the alerts UI"),
+    flow("mlflow", "postgres", 5432, "runs, the registry and users"),
+    flow("prometheus", "model", 8000, "scrape"),
+    flow("prometheus", "mlflow", 9101, "scrape"),
+    flow("prometheus", "alertmanager", 9093, "alerts, and scrape"),
+    flow("prometheus", "node-exporter", 9100, "scrape"),
+    flow("prometheus", "kube-state-metrics", 8080, "scrape"),
+    flow("drift-check", "prometheus", 9090, "live feature counts"),
+    flow("kube-state-metrics", API_SERVER, 6443, "the state of the namespace's objects"),
+    flow("alertmanager", WEBHOOK, 443, "notifications"),
+)
+
+
+def ingress_flows(flows: Iterable[Flow] = FLOWS) -> list[Flow]:
+    """Flows that end in a pod of ours."""
+    return [flow for flow in flows if flow.target not in EXTERNAL]
+
+
+def egress_flows(flows: Iterable[Flow] = FLOWS, *, webhook: bool) -> list[Flow]:
+    """Flows that start in a pod of ours; the webhook's only when there is one."""
+    return [flow for flow in flows if flow.source not in EXTERNAL and (webhook or flow.target != WEBHOOK)]

@@ -1,0 +1,78 @@
+"""The Docker build context of each platform image.
+
+Called by the Pulumi program before it registers the images that this stack builds. Most contexts are the folder of the
+Dockerfile; the worker's is assembled, because it carries a part of `ml` and nothing else of the repository.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from infra.names import PLATFORM_IMAGES
+from ml.errors import ConfigError
+from ml.release.closure import source_files
+
+WORKER_ENTRIES: Final = ("ml.drift",)
+"""What jobs in the cluster run with `python3 -m`; the image holds these and what they import of ours."""
+
+_BUILD: Final = Path(".build/images")
+_STATE_METRICS: Final = "kube-state-metrics"
+
+
+def context(root: Path, name: str) -> Path:
+    """The build context of one platform image, up to date.
+
+    Args:
+        root: Top of the repository.
+        name: One of `infra.names.PLATFORM_IMAGES`.
+
+    Raises:
+        ConfigError: If a file that the context needs does not exist.
+    """
+    if name == "worker":
+        return _assemble(root, name, _worker_files(root))
+    if name == _STATE_METRICS:
+        return _assemble(root, name, {Path("Dockerfile"): root / "images" / name / "Dockerfile"}, _binary(root))
+    return root / "images" / name
+
+
+def contexts(root: Path) -> dict[str, Path]:
+    """Image name -> its build context, for every platform image."""
+    return {name: context(root, name) for name in PLATFORM_IMAGES}
+
+
+def _binary(root: Path) -> Path:
+    """The toolchain builds it and puts it where the context is assembled."""
+    binary = root / _BUILD / _STATE_METRICS / _STATE_METRICS
+    if not binary.is_file():
+        raise ConfigError(
+            "ML-CONF-020",
+            f"the image {_STATE_METRICS} needs its binary at {binary.relative_to(root)}, and it is not there",
+            "make setup, which builds it; or give ml-pipeline:images.kube-state-metrics by digest",
+        )
+    return binary
+
+
+def _worker_files(root: Path) -> dict[Path, Path]:
+    recipe = root / "images/worker"
+    files = {Path(name): recipe / name for name in ("Dockerfile", "requirements.txt")}
+    return files | {path: root / path for path in source_files(root, WORKER_ENTRIES)}
+
+
+def _assemble(root: Path, name: str, files: Mapping[Path, Path], keep: Path | None = None) -> Path:
+    """Make `.build/images/<name>` hold exactly `files` (and `keep`), and touch nothing that is right already."""
+    target = root / _BUILD / name
+    wanted = {target / path for path in files} | ({keep} if keep else set())
+    for left in sorted(target.rglob("*"), reverse=True):  # what a folder holds comes before the folder
+        if left.is_dir() and not left.is_symlink():
+            if not any(left.iterdir()):
+                left.rmdir()
+        elif left not in wanted or left.is_symlink():
+            left.unlink()
+    for path, source in files.items():
+        file, content = target / path, source.read_bytes()
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if not file.exists() or file.read_bytes() != content:
+            file.write_bytes(content)
+        file.chmod(0o644)  # a mode is part of an image layer and must not depend on a checkout's umask
+    return target

@@ -1,0 +1,120 @@
+"""The namespace of a stack and the walls around it: Pod Security, quota, default limits, network, accounts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import pulumi
+from pulumi_kubernetes.core.v1 import (
+    LimitRange,
+    LimitRangeItemArgs,
+    LimitRangeSpecArgs,
+    ResourceQuota,
+    ResourceQuotaSpecArgs,
+    ServiceAccount,
+)
+from pulumi_kubernetes.core.v1 import Namespace as KubernetesNamespace
+from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
+
+from infra import names
+from infra.platform.network import NetworkArgs, policies
+
+POD_SECURITY_VERSION: Final = "v1.34"
+"""Pinned, so that a cluster upgrade does not change what is admitted before we have tried it."""
+
+ACCOUNTS: Final[Mapping[str, str]] = {
+    "alertmanager": "monitoring",
+    "drift-check": "drift",
+    "kube-state-metrics": "monitoring",
+    "mlflow": "tracking",
+    "node-exporter": "monitoring",
+    "postgres": "storage",
+    "prometheus": "monitoring",
+}
+"""Platform ServiceAccount -> component; a slot makes its own. None has rights, except kube-state-metrics."""
+
+# Room for both slots at six pods each (500m/1Gi), a surge, and the platform; a runaway job stops here.
+_QUOTA: Final[Mapping[str, str]] = {
+    "requests.cpu": "16",
+    "requests.memory": "24Gi",
+    "requests.ephemeral-storage": "16Gi",
+    "limits.cpu": "40",
+    "limits.memory": "48Gi",
+    "limits.ephemeral-storage": "48Gi",
+    "pods": "80",
+    "persistentvolumeclaims": "8",
+    "services.loadbalancers": "2",
+    "services.nodeports": "10",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamespaceArgs:
+    """What differs between stacks and clusters."""
+
+    namespace: str
+    quota: Mapping[str, str] = field(default_factory=lambda: dict(_QUOTA))
+    network: NetworkArgs = field(default_factory=NetworkArgs)
+
+
+class Namespace(pulumi.ComponentResource):
+    """The namespace, restricted, bounded and closed; everything of the stack goes into it."""
+
+    namespace: pulumi.Output[str]
+    """Its name, known only when it exists: what takes it waits for the namespace."""
+    accounts: Mapping[str, pulumi.Output[str]]
+    """Component name -> name of its ServiceAccount."""
+
+    def __init__(self, name: str, args: NamespaceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("ml-pipeline:platform:Namespace", name, None, opts)
+        created = self._namespace(args)
+        self.namespace = created.metadata.name
+        self._bounds(args)
+        policies(self.namespace, args.network, self)
+        self.accounts = {account: self._account(account, part) for account, part in ACCOUNTS.items()}
+        self.register_outputs({"namespace": self.namespace, "accounts": dict(self.accounts)})
+
+    def _namespace(self, args: NamespaceArgs) -> KubernetesNamespace:
+        security = {
+            f"pod-security.kubernetes.io/{mode}{suffix}": value
+            for mode in ("enforce", "audit", "warn")
+            for suffix, value in (("", "restricted"), ("-version", POD_SECURITY_VERSION))
+        }
+        return KubernetesNamespace(
+            "namespace",
+            metadata=ObjectMetaArgs(name=args.namespace, labels={**names.labels("namespace", "namespace"), **security}),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+
+    def _bounds(self, args: NamespaceArgs) -> None:
+        labels = names.labels("bounds", "namespace")
+        ResourceQuota(
+            "quota",
+            metadata=ObjectMetaArgs(name="quota", namespace=self.namespace, labels=labels),
+            spec=ResourceQuotaSpecArgs(hard=dict(args.quota)),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        LimitRange(
+            "limits",
+            metadata=ObjectMetaArgs(name="limits", namespace=self.namespace, labels=labels),
+            spec=LimitRangeSpecArgs(
+                limits=[
+                    LimitRangeItemArgs(
+                        type="Container",
+                        default_request={"cpu": "50m", "memory": "64Mi", "ephemeral-storage": "32Mi"},
+                        default={"cpu": "500m", "memory": "256Mi", "ephemeral-storage": "256Mi"},
+                    ),
+                ],
+            ),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+
+    def _account(self, account: str, component: str) -> pulumi.Output[str]:
+        created = ServiceAccount(
+            account,
+            metadata=ObjectMetaArgs(name=account, namespace=self.namespace, labels=names.labels(account, component)),
+            automount_service_account_token=False,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        found: pulumi.Output[str] = created.metadata.name
+        return found
