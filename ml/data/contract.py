@@ -139,7 +139,7 @@ def _broken_rules(schema: pa.DataFrameSchema, table: pd.DataFrame) -> pd.DataFra
     untyped = cases[cases["code"].str.endswith(":wrong_type") & cases["row"].notna()]
     if len(untyped):
         # A text among numbers breaks the range check of the whole column, so the others are checked without it.
-        others = _failure_cases(schema, table.drop(index=untyped["row"].astype(int).unique()))
+        others = _failure_cases(schema, table.drop(index=untyped["row"].astype(int).unique().tolist()))
         cases = pd.concat([untyped, others])
     nowhere = sorted(cases.loc[cases["row"].isna(), "code"].unique())
     if nowhere:

@@ -20,7 +20,7 @@ def resolve(path: str | None) -> Transform:
         return _unchanged
     module, _, name = path.partition(":")
     function = getattr(importlib.import_module(module), name, None) if name else None
-    if not callable(function):
+    if function is None:
         raise ValueError(f"transform {path!r}: must be module:function, for example ml.flights.features:transform")
 
     def checked(rows: Matrix) -> Matrix:

@@ -38,12 +38,11 @@ def score(
     return decide(result, serving["classes"], serving["threshold"]), result
 
 
-def decide(
-    probabilities: NDArray[np.float32], classes: Sequence[int | str], threshold: float | None
-) -> NDArray[Any]:
+def decide(probabilities: NDArray[np.float32], classes: Sequence[int | str], threshold: float | None) -> NDArray[Any]:
     """The label of each row: with a threshold the second class from there on, else the likeliest class."""
     chosen = probabilities.argmax(axis=1) if threshold is None else (probabilities[:, 1] >= threshold).astype(int)
-    return np.asarray(classes)[chosen]
+    labels: NDArray[Any] = np.asarray(classes)[chosen]
+    return labels
 
 
 def _session(model_path: Path) -> ort.InferenceSession:

@@ -7,8 +7,9 @@ from ml.data.contract import Contract, across, columns
 from ml.flights.features import FEATURES
 
 
-def _minute_of_day(table: pd.DataFrame) -> pd.Series:
-    return table["departure"].dt.hour * 60 + table["departure"].dt.minute
+def _minute_of_day(table: pd.DataFrame) -> "pd.Series[int]":
+    departure = pd.to_datetime(table["departure"])
+    return departure.dt.hour * 60 + departure.dt.minute
 
 
 CONTRACT = Contract(

@@ -37,7 +37,7 @@ def load(first: str | None = None, last: str | None = None) -> pd.DataFrame:
     table = _cached()
     month = table["departure"].dt.strftime("%Y-%m")
     wanted = (month >= (first or "")) & (month <= (last or "9999-12"))
-    return table[wanted].reset_index(drop=True)
+    return pd.DataFrame(table[wanted]).reset_index(drop=True)
 
 
 def _cached() -> pd.DataFrame:
@@ -57,7 +57,7 @@ def cache_file() -> Path:
 
 
 def _read(path: Path) -> pd.DataFrame:
-    return pq.read_table(path, page_checksum_verification=True).to_pandas()
+    return pd.DataFrame(pq.read_table(path, page_checksum_verification=True).to_pandas())
 
 
 def _write(table: pd.DataFrame, path: Path) -> None:
@@ -94,7 +94,9 @@ def join(flights: pd.DataFrame, weather: pd.DataFrame, planes: pd.DataFrame) -> 
 def _columns(joined: pd.DataFrame) -> pd.DataFrame:
     departure = pd.to_datetime(joined[["year", "month", "day", "hour", "minute"]])
     flown = joined["arr_delay"].notna()
-    status = pd.Series("flown", index=joined.index).mask(~flown, "diverted").mask(joined["dep_time"].isna(), "cancelled")
+    status = (
+        pd.Series("flown", index=joined.index).mask(~flown, "diverted").mask(joined["dep_time"].isna(), "cancelled")
+    )
     values = joined.assign(
         weekday=departure.dt.day_of_week + 1,
         sched_dep=joined["hour"] * 60 + joined["minute"],

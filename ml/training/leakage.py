@@ -1,4 +1,7 @@
-"""Refuse a model that was told the answer: columns from after the event, shared rows, a test from before its training."""
+"""Refuse a model that was told the answer.
+
+By columns from after the event, by rows on both sides, or by a test from before its training ends.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +25,12 @@ def refuse(problem: Problem, parts: Split, x: NDArray[np.float32]) -> None:
     Raises:
         DataError: If anything leaks.
     """
-    found = [*_columns(problem), *_shared_rows(problem, parts), *_order(problem, parts), *_tell_tales(problem, parts, x)]
+    found = [
+        *_columns(problem),
+        *_shared_rows(problem, parts),
+        *_order(problem, parts),
+        *_tell_tales(problem, parts, x),
+    ]
     if found:
         raise DataError(
             "ML-TRAIN-004", f"the answer leaks into the model: {'; '.join(found)}", "remove it from the features"

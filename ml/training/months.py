@@ -15,6 +15,8 @@ def following(month: str) -> str:
     """
     found = _MONTH.fullmatch(month)
     if found is None:
-        raise UsageError("ML-TRAIN-001", f"month {month!r}: must be YYYY-MM", "for example: mlp train --through 2013-06")
+        raise UsageError(
+            "ML-TRAIN-001", f"month {month!r}: must be YYYY-MM", "for example: mlp train --through 2013-06"
+        )
     year, number = int(found[1]), int(found[2])
     return f"{year + number // 12:04d}-{number % 12 + 1:02d}"

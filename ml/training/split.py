@@ -65,7 +65,7 @@ def _stratified(problem: Problem, table: pd.DataFrame, seed: int) -> "pd.Series[
     chosen = np.zeros(len(table), dtype=bool)
     for rows in _strata(problem, table):
         chosen[rng.permutation(rows)[: round(len(rows) * TEST_SHARE)]] = True
-    return pd.Series(chosen, index=table.index)
+    return pd.Series(chosen, index=table.index, dtype=bool)
 
 
 def _strata(problem: Problem, table: pd.DataFrame) -> list[Any]:

@@ -1,0 +1,84 @@
+"""From a problem to the matrices that train and judge a model: load, check, split, encode, refuse leaks."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ml.data import contract
+from ml.data.schema import encode_columns
+from ml.errors import DataError
+from ml.problem import Problem
+from ml.training import leakage, split
+from ml.training.lineage import snapshot_sha256
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """Rows and matrices; the x are raw encoded rows, before the transform."""
+
+    parts: split.Split
+    ledger: contract.Ledger
+    snapshot_sha256: str
+    train_x: NDArray[np.float32]
+    train_labels: NDArray[Any]
+    test_x: NDArray[np.float32]
+    test_labels: NDArray[Any]
+
+
+def prepare(problem: Problem, through: str | None, *, seed: int, progress: Progress) -> Inputs:
+    """Everything before the fit.
+
+    Raises:
+        DataError: If the data break the contract, do not suffice or leak the answer.
+        UsageError: If `through` is no month or missing.
+    """
+    first, last = split.bounds(problem, through)
+    progress(f"load {problem.source}")
+    table = problem.load(first, last)
+    progress(f"check {len(table):,} rows against the contract")
+    accepted, ledger = contract.check(problem.contract, table, key=problem.key)
+    parts = split.split(problem, accepted, through=through, seed=seed)
+    train_x, test_x = (encode(problem, rows) for rows in (parts.train, parts.test))
+    train_labels, test_labels = (labels(problem, rows) for rows in (parts.train, parts.test))
+    progress("check for leaks")
+    leakage.refuse(problem, parts, train_x)
+    return Inputs(
+        parts=parts,
+        ledger=ledger,
+        snapshot_sha256=snapshot_sha256(table),
+        train_x=train_x,
+        train_labels=train_labels,
+        test_x=test_x,
+        test_labels=test_labels,
+    )
+
+
+def encode(problem: Problem, rows: pd.DataFrame) -> NDArray[np.float32]:
+    """Raw encoded rows, shape (n_rows, n_features)."""
+    return encode_columns(problem.features, {f.name: rows[f.name].tolist() for f in problem.features})
+
+
+def labels(problem: Problem, rows: pd.DataFrame) -> NDArray[Any]:
+    """The labels with the classes' own type, shape (n_rows,); floats for regression.
+
+    Raises:
+        DataError: If a label is not a class.
+    """
+    column = rows[problem.target]
+    if problem.kind == "regression":
+        return column.to_numpy(dtype=np.float64)
+    known = np.asarray(problem.classes)
+    strange = column[~column.isin(problem.classes)]
+    if len(strange):
+        raise DataError(
+            "ML-TRAIN-008",
+            f"{problem.target}={strange.iloc[0]!r} in {len(strange)} rows: must be one of {list(problem.classes)}",
+            "correct the source, or the problem's classes",
+        )
+    return column.to_numpy().astype(known.dtype)
