@@ -36,7 +36,8 @@ def fill(x: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def softmax(x: NDArray[np.float32]) -> NDArray[np.float32]:
     e = np.exp(x - x.max(axis=1, keepdims=True))
-    return e / e.sum(axis=1, keepdims=True)
+    probabilities: NDArray[np.float32] = e / e.sum(axis=1, keepdims=True)
+    return probabilities
 
 
 def linear_model(weights: NDArray[np.float32], output: str) -> bytes:
@@ -69,7 +70,7 @@ def iris_serving() -> dict[str, Any]:
 
 
 def delay_serving() -> dict[str, Any]:
-    rows = [[100, "AA", 5.0], {"distance": 2500.0, "carrier": "DL"}, [4000, "??", None]]
+    rows: list[Any] = [[100, "AA", 5.0], {"distance": 2500.0, "carrier": "DL"}, [4000, "??", None]]
     probabilities = softmax(fill(encode_rows(DELAY, rows)) @ DELAY_WEIGHTS)
     golden = {
         "rows": rows,

@@ -1,5 +1,6 @@
 import asyncio
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,7 +42,7 @@ async def test_rows_of_both_forms_may_be_mixed_and_keep_their_order(iris: App) -
 
 
 async def test_binary_decides_by_the_threshold_and_gives_the_probability_of_its_answer(delay: App) -> None:
-    rows = [[100.0, "AA", 5.0], [900.0, "UA", 30.0], [2500.0, "DL", None], [10.0, None, None]]
+    rows: list[Any] = [[100.0, "AA", 5.0], [900.0, "UA", 30.0], [2500.0, "DL", None], [10.0, None, None]]
 
     reply = (await predict(delay, {"instances": rows})).json
 
