@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ml.release.fields import SCHEMA
-from ml.release.gate import Evidence, judge
+from ml.release.gate import evidence_of, judge, section
 from ml.release.record import canonical_bytes, seal
 
 _A, _B = "a" * 64, "b" * 64
@@ -76,22 +76,8 @@ def example(change: Callable[[dict[str, Any]], None] | None = None) -> dict[str,
     fields = {**copy.deepcopy(_FIELDS), "gate": {"policy": copy.deepcopy(POLICY)}}
     if change is not None:
         change(fields)
-    champion = fields["champion"]
-    evidence = Evidence(
-        metrics=fields["metrics"],
-        champion_metrics=None if champion is None else champion["metrics"],
-        test_rows=fields["data"]["test"]["rows"],
-        drift=fields["drift"],
-        scans=fields["scans"],
-        created_at=fields["created_at"],
-    )
-    judgement = judge(evidence, fields["gate"]["policy"])
-    fields["gate"] |= {
-        "mode": judgement.mode,
-        "checks": [check.to_json() for check in judgement.checks],
-        "verdict": judgement.verdict,
-    }
-    return seal(fields)
+    policy = fields["gate"]["policy"]
+    return seal({**fields, "gate": section(judge(evidence_of(fields), policy), policy)})
 
 
 def example_bytes(change: Callable[[dict[str, Any]], None] | None = None) -> bytes:

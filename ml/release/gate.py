@@ -1,4 +1,4 @@
-"""The gate: evidence in, verdict out. Owns every reason code and the direction and range of every metric.
+"""The gate: evidence in, verdict out. Owns the direction and the range of every metric.
 
 Pure and standard library only: the Pulumi program and the policy pack re-run it on the numbers inside a record. It
 reads no file, no clock and no network. Fails closed: what is missing, unknown or not a number never passes.
@@ -8,54 +8,14 @@ import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from enum import StrEnum
 from typing import Any, Literal, TypeGuard
+
+from ml.release.reasons import Reason
 
 Outcome = Literal["pass", "fail", "inconclusive"]
 Mode = Literal["champion", "bootstrap"]
 Rule = Literal["floor", "champion", "rows", "drift", "scan"]
 ROUNDING_DIGITS = 12  # so that 0.70 against a champion of 0.75 is exactly the allowed drop, not a rounding error more
-
-
-class Reason(StrEnum):
-    """Why a check ended as it did; the words of `REASONS` explain each."""
-
-    OK = "ok"
-    MISSING = "metric-missing"
-    NOT_FINITE = "metric-not-finite"
-    OUT_OF_RANGE = "metric-out-of-range"
-    UNKNOWN = "metric-unknown"
-    BEYOND_FLOOR = "beyond-floor"
-    WORSE_THAN_CHAMPION = "worse-than-champion"
-    CHAMPION_UNUSABLE = "champion-metric-unusable"
-    TOO_FEW_ROWS = "too-few-rows"
-    DRIFTED = "drifted"
-    DRIFT_UNUSABLE = "drift-unusable"
-    DRIFT_UNMEASURED = "drift-unmeasured"
-    SCAN_MISSING = "scan-missing"
-    SCAN_FAILED = "scan-failed"
-    SCAN_INCOMPLETE = "scan-incomplete"
-    SCAN_EXCEPTED = "scan-accepted-exception"
-
-
-REASONS: Mapping[Reason, str] = {
-    Reason.OK: "the value keeps the rule",
-    Reason.MISSING: "the metric is not in the record",
-    Reason.NOT_FINITE: "the metric is NaN, infinite or not a number",
-    Reason.OUT_OF_RANGE: "the metric lies outside what it can be, so its computation is wrong",
-    Reason.UNKNOWN: "the gate does not know which direction of this metric is better",
-    Reason.BEYOND_FLOOR: "the metric is worse than the absolute floor",
-    Reason.WORSE_THAN_CHAMPION: "the metric is worse than the champion's by more than the allowed drop",
-    Reason.CHAMPION_UNUSABLE: "the champion has no usable value for this metric on the same rows",
-    Reason.TOO_FEW_ROWS: "too few rows to decide",
-    Reason.DRIFTED: "the feature's distribution moved, beyond chance and by more than the effect floor",
-    Reason.DRIFT_UNUSABLE: "the drift result of the feature is missing, not finite or out of range",
-    Reason.DRIFT_UNMEASURED: "the policy asks for drift evidence and no gated feature has any",
-    Reason.SCAN_MISSING: "the policy asks for this scan and the record has none",
-    Reason.SCAN_FAILED: "the scan found something that must be fixed",
-    Reason.SCAN_INCOMPLETE: "the scan could not cover its subject, and no valid exception accepts that",
-    Reason.SCAN_EXCEPTED: "the scan could not cover its subject; an exception with owner and expiry accepts that",
-}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,6 +94,29 @@ def judge(evidence: Evidence, policy: Mapping[str, Any]) -> Judgement:
     )
     mode: Mode = "bootstrap" if evidence.champion_metrics is None else "champion"
     return Judgement(mode=mode, checks=checks, verdict=verdict_of([check.outcome for check in checks]))
+
+
+def evidence_of(record: Mapping[str, Any]) -> Evidence:
+    """The evidence in a record whose fields have the right shape; its `gate` may still be missing."""
+    champion = record["champion"]
+    return Evidence(
+        metrics=record["metrics"],
+        champion_metrics=None if champion is None else champion["metrics"],
+        test_rows=record["data"]["test"]["rows"],
+        drift=record["drift"],
+        scans=record["scans"],
+        created_at=record["created_at"],
+    )
+
+
+def section(judgement: Judgement, policy: Mapping[str, Any]) -> dict[str, Any]:
+    """The record's `gate`."""
+    return {
+        "mode": judgement.mode,
+        "policy": policy,
+        "checks": [check.to_json() for check in judgement.checks],
+        "verdict": judgement.verdict,
+    }
 
 
 def verdict_of(outcomes: Sequence[str]) -> Outcome:

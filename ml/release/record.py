@@ -12,7 +12,7 @@ from typing import Any
 
 from ml.errors import GateError
 from ml.release.fields import record_flaws, short
-from ml.release.gate import Evidence, flaw, judge
+from ml.release.gate import evidence_of, flaw, judge
 
 MAX_BYTES = 200 * 1024  # a record is some 20 KiB; Kubernetes takes 256 KiB of annotations in all
 
@@ -153,16 +153,8 @@ def _metric_problems(record: Mapping[str, Any]) -> Iterator[Problem]:
 
 def _gate_problems(record: Mapping[str, Any]) -> Iterator[Problem]:
     """Compare what the gate says about the numbers in the record with what the record says it said."""
-    gate, champion = record["gate"], record["champion"]
-    evidence = Evidence(
-        metrics=record["metrics"],
-        champion_metrics=None if champion is None else champion["metrics"],
-        test_rows=record["data"]["test"]["rows"],
-        drift=record["drift"],
-        scans=record["scans"],
-        created_at=record["created_at"],
-    )
-    again = judge(evidence, gate["policy"])
+    gate = record["gate"]
+    again = judge(evidence_of(record), gate["policy"])
     if again.mode != gate["mode"]:
         yield Problem(
             code="ML-REL-115", message=f"gate.mode={gate['mode']!r}, but the record's champion says otherwise"

@@ -1,0 +1,72 @@
+"""What several commands show: the step that is running, a release's verdict and its table."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ml.release.reasons import REASONS
+
+_STYLES = {"pass": "green", "fail": "red", "inconclusive": "yellow"}
+
+
+@contextmanager
+def steps() -> Iterator[Callable[[str], None]]:
+    """Names the step that is running, on standard error: on a terminal with a spinner, in a log one line a step."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda step: console.print(step, soft_wrap=True, markup=False, highlight=False)
+        return
+    with console.status("start") as status:
+        yield lambda step: status.update(escape(step))
+
+
+def show_record(record: Mapping[str, Any]) -> None:
+    """Verdict first, then every check with the champion beside it, then what explains the verdict."""
+    console = Console(highlight=False)
+    gate, champion = record["gate"], record["champion"]
+    verdict = gate["verdict"]
+    against = f"against {champion['release']}" if champion else "bootstrap: absolute floors only"
+    console.print(f"[bold {_STYLES[verdict]}]{verdict.upper()}[/] {record['release']} ({against})", soft_wrap=True)
+    train, test = record["data"]["train"], record["data"]["test"]
+    console.print(
+        f"trained on {train['from']} to {train['to']} ({train['rows']:,} rows), "
+        f"judged on {test['from']} to {test['to']} ({test['rows']:,} rows)",
+        soft_wrap=True,
+    )
+    table = Table()
+    for name, side in (("check", "left"), ("of", "left"), ("value", "right"), ("limit", "right"), ("outcome", "left")):
+        table.add_column(name, justify="right" if side == "right" else "left")
+    for check in gate["checks"]:
+        words = check["outcome"] if check["reason"] == "ok" else f"{check['outcome']}: {check['reason']}"
+        cells = (check["rule"], check["name"], number(check["value"]), number(check["limit"]))
+        table.add_row(*map(escape, cells), f"[{_STYLES[check['outcome']]}]{escape(words)}[/]")
+    console.print(table)
+    for reason in sorted({check["reason"] for check in gate["checks"] if check["reason"] != "ok"}):
+        console.print(f"{reason}: {REASONS[reason]}", soft_wrap=True, markup=False)
+
+
+def number(value: object) -> str:
+    """A value of a check, four significant digits."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def markdown(record: Mapping[str, Any]) -> str:
+    """The same as Markdown."""
+    gate, champion = record["gate"], record["champion"]
+    against = f"against {champion['release']}" if champion else "bootstrap: absolute floors only"
+    lines = [
+        f"# {gate['verdict'].upper()}: {record['release']}",
+        "",
+        f"Judged {against}, on {record['data']['test']['rows']:,} rows. Digest `{record['digest']}`.",
+        "",
+        "| check | of | value | limit | outcome | reason |",
+        "|---|---|---:|---:|---|---|",
+    ]
+    for check in gate["checks"]:
+        cells = (check["rule"], check["name"], number(check["value"]), number(check["limit"]), check["outcome"])
+        lines.append(f"| {' | '.join(cells)} | {check['reason']} |")
+    return "\n".join(lines)

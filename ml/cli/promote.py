@@ -1,0 +1,92 @@
+"""`mlp promote` and `mlp rollback`: move what is proven forward, and go back to what was."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ml.cli.display import steps
+from ml.cli.stacks import known_running, save
+from ml.errors import GateError, UsageError
+from ml.release import store
+from ml.stack import cluster, commands, config, slots
+from toolchain.paths import repo_root
+
+Root = Annotated[Path, typer.Option(hidden=True)]
+
+
+def promote(
+    source: Annotated[str, typer.Option("--from", help="The stack in which the release is live.")] = "staging",
+    target: Annotated[str, typer.Option("--to", help="The stack that gets it.")] = "prod",
+    root: Root = repo_root(),
+) -> None:
+    """Write the release that is live in one stack into the next one's idle slot: same record, same image digest.
+
+    Reads what the cluster really runs, edits Pulumi.TARGET.yaml, and neither builds nor deploys anything.
+
+    Example: mlp promote --from staging --to prod
+    """
+    if source == target:
+        raise UsageError("ML-REL-015", f"--from {source} --to {target}: must be two stacks", "mlp promote --help")
+    source_file, target_file = config.read(root, source), config.read(root, target)
+    objects = cluster.objects(source, source_file.kube_context)
+    proven = cluster.proven(objects, source)
+    release = store.verify(root, proven.held.release)
+    if release.digest != proven.record_digest:
+        message = (
+            f"{release.id}: stack {source!r} runs the record {proven.record_digest}, "
+            f"releases/{release.id} holds {release.digest}: what was proven is not what would be promoted"
+        )
+        raise GateError("ML-REL-022", message, f"git checkout -- releases/{release.id}, or pulumi up --stack {source}")
+    running = known_running(target, target_file)
+    state = slots.stage(target_file.state, proven.held, running, take_traffic=True)
+    state = replace(state, images={**state.images, **cluster.platform_images(objects)})
+    if save(target_file, state):
+        print(f"next: git commit Pulumi.{target}.yaml, then pulumi up --stack {target}")
+
+
+def rollback(
+    stack: Annotated[str, typer.Option(help="The stack.")],
+    *,
+    to: Annotated[str | None, typer.Option(help="The release to go back to; by default the earlier one.")] = None,
+    config_only: Annotated[bool, typer.Option("--config-only", help="Edit the stack file, deploy nothing.")] = False,
+    root: Root = repo_root(),
+) -> None:
+    """Let the earlier release, which is still in the other slot, take the traffic again.
+
+    Edits Pulumi.STACK.yaml, runs pulumi up with the policy pack, and moves the alias champion. Run again, it finishes
+    what was cut off and never goes forward again.
+
+    Example: mlp rollback --stack prod
+    """
+    file = config.read(root, stack)
+    running = known_running(stack, file)
+    state = file.state if _is_back(root, file.state, to) else slots.roll_back(file.state, running)
+    held = state.live_held
+    if held is None or (to is not None and held.release != to):
+        message = f"stack {stack!r}: no slot holds {to}"
+        raise UsageError("ML-REL-016", message, f"mlp release stage {to} --stack {stack}, then pulumi up")
+    store.verify(root, held.release)
+    save(file, state)
+    if config_only:
+        print(f"next: pulumi up --stack {stack}, then mlp release publish --stack {stack}")
+        return
+    commands.up(root, stack)
+    from ml.stack.publish import publish  # noqa: PLC0415
+
+    with steps() as progress:
+        lines = publish(root, stack, state, cluster.objects(stack, file.kube_context), progress)
+    print("\n".join(lines))
+    print(f"{held.release} takes the traffic of {stack} again; commit Pulumi.{stack}.yaml")
+
+
+def _is_back(root: Path, state: slots.State, to: str | None) -> bool:
+    """Whether the earlier release is live already, so that a second call does not bring the bad one back."""
+    live, idle = state.live_held, state.slots.get(slots.other(state.live))
+    if to is not None:
+        return live is not None and live.release == to
+    if live is None or idle is None:
+        return False
+    made = [str(store.load(root, held.release).record.get("created_at")) for held in (live, idle)]
+    return made[0] < made[1]

@@ -1,0 +1,135 @@
+"""`mlp release`: make a release, look at it, prove it, put it into a stack, register it."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ml.cli.display import markdown, show_record, steps
+from ml.cli.stacks import known_running, save
+from ml.errors import ConfigError, GateError, UsageError
+from ml.release import store
+from ml.stack import cluster, config, slots
+from toolchain.paths import repo_root
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Releases: make, show, verify, stage, publish.")
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="A release, such as flights-0001.")]
+Root = Annotated[Path, typer.Option(hidden=True)]
+Stack = Annotated[str, typer.Option(help="The stack.")]
+
+
+@app.command()
+def create(
+    through: Annotated[str | None, typer.Option(help="Last month to train on, YYYY-MM; the next one judges.")] = None,
+    champion: Annotated[
+        str | None, typer.Option(help="Release to compare with, or none. By default what is live in staging.")
+    ] = None,
+    release_id: Annotated[str | None, typer.Option("--id", help="By default the next free one.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of every random choice.")] = None,
+    root: Root = repo_root(),
+) -> None:
+    """Train, judge, scan and write releases/ID/. Exit code 3 if the verdict is not pass; the record is written anyway.
+
+    Example: mlp release create --through 2013-06
+    """
+    from ml import problem as problems  # noqa: PLC0415  (the user's folder may import anything)
+    from ml.release.create import Request, create  # noqa: PLC0415
+
+    request = Request(through=through, champion=_champion(root, champion), release_id=release_id, seed=seed)
+    with steps() as progress:
+        release = create(root, problems.current(), request, now=datetime.now(tz=UTC), progress=progress)
+    show_record(release.record)
+    print(f"releases/{release.id}/record.json  digest {release.digest}")
+    if release.record["gate"]["verdict"] != "pass":
+        raise typer.Exit(GateError.exit_code)
+    print(f"next: mlp release stage {release.id} --stack staging")
+
+
+def _champion(root: Path, asked: str | None) -> str | None:
+    if asked == "none":
+        return None
+    if asked is not None:
+        return asked
+    try:
+        live = config.read(root, "staging").state.live_held
+    except ConfigError as error:
+        if error.code != "ML-CONF-012":  # no such file: a checkout without staging has no champion
+            raise
+        return None
+    return None if live is None else live.release
+
+
+@app.command()
+def show(
+    release_id: Id,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="The record as it is.")] = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="For a comment or a report.")] = False,
+    root: Root = repo_root(),
+) -> None:
+    """Show a release: the verdict, every check and why.
+
+    Example: mlp release show flights-0001
+    """
+    release = store.load(root, release_id)
+    if as_json:
+        print(json.dumps(release.record, sort_keys=True, indent=2, ensure_ascii=False))
+        return
+    if any(problem.code in _UNREADABLE for problem in store.inspect(root, release_id)):
+        store.verify(root, release_id)  # raises, with every reason: what cannot be trusted is not shown as if it could
+    if as_markdown:
+        print(markdown(release.record))
+    else:
+        show_record(release.record)
+
+
+_UNREADABLE = frozenset({"ML-REL-101", "ML-REL-102", "ML-REL-103", "ML-REL-104", "ML-REL-105", "ML-REL-106"})
+
+
+@app.command()
+def verify(release_id: Id, root: Root = repo_root()) -> None:
+    """Prove a release: nothing was changed since it was sealed, and it passed. Exit code 3 with every problem.
+
+    Example: mlp release verify flights-0001
+    """
+    release = store.verify(root, release_id)
+    print(f"{release.id} verifies and passed; digest {release.digest}")
+
+
+@app.command()
+def stage(
+    release_id: Id,
+    stack: Stack = "staging",
+    *,
+    live: Annotated[bool, typer.Option("--live/--no-live", help="Also let it take the traffic.")] = True,
+    root: Root = repo_root(),
+) -> None:
+    """Put a release into the stack's idle slot, by editing Pulumi.STACK.yaml. Nothing is deployed.
+
+    Example: mlp release stage flights-0002 --stack staging
+    """
+    release = store.verify(root, release_id)
+    file = config.read(root, stack)
+    running = known_running(stack, file)
+    state = slots.stage(file.state, slots.Held(release=release.id), running, take_traffic=live)
+    if save(file, state):
+        print(f"next: git commit Pulumi.{stack}.yaml, then pulumi up --stack {stack}")
+
+
+@app.command()
+def publish(stack: Stack = "staging", root: Root = repo_root()) -> None:
+    """Register the releases in the stack's slots with its MLflow; the live one becomes the champion.
+
+    Example: mlp release publish --stack staging
+    """
+    from ml.stack.publish import publish as publish_all  # noqa: PLC0415
+
+    file = config.read(root, stack)
+    if not file.state.slots:
+        raise UsageError("ML-REL-014", f"stack {stack!r} holds no release", "mlp release stage ID")
+    with steps() as progress:
+        lines = publish_all(root, stack, file.state, cluster.objects(stack, file.kube_context), progress)
+    print("\n".join(lines))

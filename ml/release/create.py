@@ -1,0 +1,182 @@
+"""Makes a release: train, judge against the champion, measure drift, scan, decide, write; all of it or nothing.
+
+The one place that writes `releases/<id>/`. A release that fails is written as well: the record is the evidence, and
+nothing will deploy it.
+"""
+
+import contextlib
+import importlib.util
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ml.errors import GateError, UsageError
+from ml.release import policy as policies
+from ml.release.fields import RELEASE_ID, SCHEMA
+from ml.release.gate import evidence_of, judge, plain, section
+from ml.release.record import Problem as RecordProblem
+from ml.release.record import canonical_bytes, problems, seal
+from ml.release.store import RECORD, Release, load, next_id, verify
+
+if TYPE_CHECKING:
+    from ml.problem import Problem
+    from ml.training.candidate import Candidate
+
+Progress = Callable[[str], None]
+# A record of a release that failed has these and only these; anything else is a fault of this program.
+_OF_A_VERDICT = frozenset({"ML-REL-110", "ML-REL-112", "ML-REL-114"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """What to make. `champion` is a release id, or None for a release without one; `seed` None is the usual one."""
+
+    through: str | None
+    champion: str | None
+    release_id: str | None = None
+    seed: int | None = None
+
+
+def create(root: Path, problem: "Problem", request: Request, *, now: datetime, progress: Progress) -> Release:
+    """Make a release and write it to `releases/<id>/`, whatever its verdict.
+
+    Raises:
+        UsageError: If the id is taken or malformed.
+        GateError: If the champion does not verify or cannot be compared.
+        PipelineError: Whatever training raises. Nothing is written then.
+    """
+    policy = policies.load(problem.kind, own_policy(problem))
+    release_id = request.release_id or next_id(root, problem.name)
+    target = _free(root, release_id)
+    champion = None if request.champion is None else verify(root, request.champion)
+    with _scratch(root, release_id) as folder:
+        candidate = _train(problem, request, folder, progress)
+        fields = _facts(root, release_id, candidate, now)
+        fields["champion"] = _champion(champion, problem, candidate, progress)
+        fields["drift"] = _drift(problem, candidate, progress)
+        fields["scans"] = _scans(root, folder, now, progress)
+        record = seal({**fields, "gate": section(judge(evidence_of(fields), policy), policy)})
+        raw = canonical_bytes(record)
+        _check_own_work(problems(raw), release_id)
+        (folder / RECORD).write_bytes(raw)
+        target.parent.mkdir(exist_ok=True)
+        _move(folder, target)
+    return load(root, release_id)
+
+
+def own_policy(problem: "Problem") -> Path | None:
+    """Where the problem's own `gate.toml` would stand."""
+    spec = importlib.util.find_spec(problem.package)
+    folders = spec.submodule_search_locations if spec is not None else None
+    return Path(folders[0]) / "gate.toml" if folders else None
+
+
+def _free(root: Path, release_id: str) -> Path:
+    if RELEASE_ID.fullmatch(release_id) is None or release_id.endswith("-0000"):
+        message = f"release id {release_id!r}: must be a name, a dash and four digits from 0001, such as flights-0001"
+        raise UsageError("ML-REL-003", message, "leave --id out for the next free one")
+    target = root / "releases" / release_id
+    if target.exists():
+        message = f"release {release_id} exists: a release never changes"
+        raise UsageError("ML-REL-004", message, "leave --id out for the next free one")
+    return target
+
+
+@contextlib.contextmanager
+def _scratch(root: Path, release_id: str) -> Iterator[Path]:
+    """A folder beside the releases' own, so that one rename makes the release appear whole."""
+    folder = root / ".build" / "releases" / release_id
+    shutil.rmtree(folder, ignore_errors=True)  # left by a run that was killed
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _move(folder: Path, target: Path) -> None:
+    try:
+        folder.rename(target)
+    except OSError as error:
+        message = f"{target} cannot be made: {error.strerror}"
+        raise UsageError("ML-REL-004", message, "another run may have made it: run the command again") from error
+
+
+def _train(problem: "Problem", request: Request, folder: Path, progress: Progress) -> "Candidate":
+    from ml.training import run  # noqa: PLC0415  (a second of imports, after the cheap checks)
+
+    seed = run.SEED if request.seed is None else request.seed
+    return run.train(problem, request.through, out=folder, seed=seed, progress=progress)
+
+
+def _facts(root: Path, release_id: str, candidate: "Candidate", now: datetime) -> dict[str, Any]:
+    """What training found out, as the record holds it."""
+    return {
+        "schema": SCHEMA,
+        "release": release_id,
+        "problem": candidate.problem,
+        "kind": candidate.kind,
+        "created_at": now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "data": dict(candidate.data),
+        "code": {**_commit(root), "tree_sha256": candidate.tree_sha256},
+        "lock_sha256": candidate.lock_sha256,
+        "environment": dict(candidate.environment),
+        "parameters": dict(candidate.parameters),
+        "files": dict(candidate.files),
+        "model": dict(candidate.model),
+        "metrics": {name: plain(float(value)) for name, value in candidate.metrics.items()},
+    }
+
+
+def _commit(root: Path) -> dict[str, Any]:
+    """The commit, and whether anything but releases differs from it. `tree_sha256` holds with and without git."""
+    commit = _git(root, "rev-parse", "HEAD")
+    changes = _git(root, "status", "--porcelain", "--", ".", ":(exclude)releases")
+    return {"commit": commit or None, "dirty": commit is None or changes != ""}
+
+
+def _git(root: Path, *words: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _champion(
+    champion: Release | None, problem: "Problem", candidate: "Candidate", progress: Progress
+) -> dict[str, Any] | None:
+    if champion is None:
+        return None
+    from ml.release.champion import rescore  # noqa: PLC0415  (loads the ONNX runtime)
+
+    progress(f"judge the champion {champion.id} on the same rows")
+    metrics = rescore(champion, problem, candidate.test_features, candidate.test_labels)
+    return {"release": champion.id, "digest": champion.digest, "metrics": metrics}
+
+
+def _drift(problem: "Problem", candidate: "Candidate", progress: Progress) -> dict[str, Any]:
+    from ml.drift.measure import drift_of  # noqa: PLC0415  (loads scipy)
+
+    progress("measure drift between the training and the test rows")
+    return drift_of(problem.features, candidate.reference, candidate.test)
+
+
+def _scans(root: Path, folder: Path, now: datetime, progress: Progress) -> dict[str, Any]:
+    from ml.security.run import scan_all  # noqa: PLC0415
+
+    scans = scan_all(root, folder, now.strftime("%Y-%m-%d"), progress)
+    return {name: scan.to_json() for name, scan in scans.items()}
+
+
+def _check_own_work(found: list[RecordProblem], release_id: str) -> None:
+    """Never write a record that would be refused for anything but its verdict."""
+    faults = [problem for problem in found if problem.code not in _OF_A_VERDICT]
+    if faults:
+        listed = "".join(f"\n  - {fault}" for fault in faults)
+        message = f"release {release_id} was not written, its record would not verify:{listed}"
+        raise GateError("ML-REL-007", message, "this is a fault of the pipeline: report it with these lines")

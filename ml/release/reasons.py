@@ -1,0 +1,45 @@
+"""Every reason that a check of the gate can end with, and its words for people. Pure."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why a check ended as it did; the words of `REASONS` explain each."""
+
+    OK = "ok"
+    MISSING = "metric-missing"
+    NOT_FINITE = "metric-not-finite"
+    OUT_OF_RANGE = "metric-out-of-range"
+    UNKNOWN = "metric-unknown"
+    BEYOND_FLOOR = "beyond-floor"
+    WORSE_THAN_CHAMPION = "worse-than-champion"
+    CHAMPION_UNUSABLE = "champion-metric-unusable"
+    TOO_FEW_ROWS = "too-few-rows"
+    DRIFTED = "drifted"
+    DRIFT_UNUSABLE = "drift-unusable"
+    DRIFT_UNMEASURED = "drift-unmeasured"
+    SCAN_MISSING = "scan-missing"
+    SCAN_FAILED = "scan-failed"
+    SCAN_INCOMPLETE = "scan-incomplete"
+    SCAN_EXCEPTED = "scan-accepted-exception"
+
+
+REASONS: Mapping[Reason, str] = {
+    Reason.OK: "the value keeps the rule",
+    Reason.MISSING: "the metric is not in the record",
+    Reason.NOT_FINITE: "the metric is NaN, infinite or not a number",
+    Reason.OUT_OF_RANGE: "the metric lies outside what it can be, so its computation is wrong",
+    Reason.UNKNOWN: "the gate does not know which direction of this metric is better",
+    Reason.BEYOND_FLOOR: "the metric is worse than the absolute floor",
+    Reason.WORSE_THAN_CHAMPION: "the metric is worse than the champion's by more than the allowed drop",
+    Reason.CHAMPION_UNUSABLE: "the champion has no usable value for this metric on the same rows",
+    Reason.TOO_FEW_ROWS: "too few rows to decide",
+    Reason.DRIFTED: "the feature's distribution moved, beyond chance and by more than the effect floor",
+    Reason.DRIFT_UNUSABLE: "the drift result of the feature is missing, not finite or out of range",
+    Reason.DRIFT_UNMEASURED: "the policy asks for drift evidence and no gated feature has any",
+    Reason.SCAN_MISSING: "the policy asks for this scan and the record has none",
+    Reason.SCAN_FAILED: "the scan found something that must be fixed",
+    Reason.SCAN_INCOMPLETE: "the scan could not cover its subject, and no valid exception accepts that",
+    Reason.SCAN_EXCEPTED: "the scan could not cover its subject; an exception with owner and expiry accepts that",
+}
