@@ -15,14 +15,13 @@ from pulumi.runtime import config as runtime_config
 
 from infra.cluster import Cluster, named
 from infra.config_reader import CPU_RULE, SIZE_RULE, Reader, Rule, cpu_cores, size_bytes
-from infra.names import PLATFORM_IMAGES, PROJECT, SLOTS, Slot, namespace
+from infra.names import DIGEST_PATTERN, PLATFORM_IMAGES, PROJECT, SLOTS, Slot, namespace
 from ml.errors import ConfigError, PipelineError
 from ml.release.fields import RELEASE_ID
 
 ServiceType = Literal["LoadBalancer", "NodePort", "ClusterIP"]
 SERVICE_TYPES: Final[tuple[ServiceType, ...]] = ("LoadBalancer", "NodePort", "ClusterIP")
 
-DIGEST_PATTERN: Final = r"[a-z0-9][a-z0-9._:/-]*@sha256:[0-9a-f]{64}"
 _DIGEST: Final = Rule(
     pattern=DIGEST_PATTERN,
     words="an image by digest, NAME@sha256: and 64 hex digits",

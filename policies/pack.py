@@ -1,0 +1,16 @@
+"""The rules of the pack, importable: `PolicyPack` itself serves forever and never returns."""
+
+from typing import Final
+
+from pulumi_policy import ResourceValidationPolicy
+
+from policies import images, model_gate, opaque, pods, services
+
+NAME: Final = "ml-pipeline"
+POLICIES: Final[list[ResourceValidationPolicy]] = [
+    model_gate.POLICY,
+    images.POLICY,
+    pods.POLICY,
+    services.POLICY,
+    opaque.POLICY,
+]
