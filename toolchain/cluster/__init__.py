@@ -4,8 +4,22 @@
 the user's. The bridge network does not enforce NetworkPolicy, and volume sizes are not enforced.
 """
 
-from toolchain.cluster.layout import Layout
+from toolchain.cluster.components import ORDER
+from toolchain.cluster.layout import REGISTRY, Layout
 from toolchain.cluster.lifecycle import ComponentStatus, delete, down, layout, status, up
 from toolchain.cluster.machine import running_home
+from toolchain.cluster.starting import log_path
 
-__all__ = ["ComponentStatus", "Layout", "delete", "down", "layout", "running_home", "status", "up"]
+__all__ = [
+    "ORDER",
+    "REGISTRY",
+    "ComponentStatus",
+    "Layout",
+    "delete",
+    "down",
+    "layout",
+    "log_path",
+    "running_home",
+    "status",
+    "up",
+]

@@ -28,6 +28,8 @@ class Component:
     probe: probes.Probe
     deadline_s: float = 60.0
     files: tuple[Path, ...] = ()
+    left_behind: tuple[Path, ...] = ()
+    """What a killed process leaves that would keep the next one from starting."""
 
     def fingerprint(self) -> str:
         """Changes when a running process would no longer be what `up` would start."""
@@ -279,7 +281,7 @@ def _volumes(layout: Layout, _binaries: Mapping[str, Path]) -> Component:
 
 
 def _dockerd(layout: Layout, binaries: Mapping[str, Path]) -> Component:
-    data = layout.root / "dockerd"
+    data, pid_file = layout.root / "dockerd", layout.run / "dockerd.pid"
     return Component(
         name="dockerd",
         serves=f"image builds, unix://{layout.docker_socket}",
@@ -288,7 +290,7 @@ def _dockerd(layout: Layout, binaries: Mapping[str, Path]) -> Component:
             f"--containerd={layout.containerd_socket}",
             f"--data-root={data / 'data'}",
             f"--exec-root={data / 'exec'}",
-            f"--pidfile={layout.run / 'dockerd.pid'}",
+            f"--pidfile={pid_file}",
             f"--host=unix://{layout.docker_socket}",
             "--config-file=" + str(layout.conf / "docker.json"),
             "--bridge=none",
@@ -298,6 +300,7 @@ def _dockerd(layout: Layout, binaries: Mapping[str, Path]) -> Component:
         after=("containerd",),
         probe=probes.unix_http_ok(layout.docker_socket, "/_ping"),
         files=(layout.conf / "docker.json",),
+        left_behind=(pid_file,),
     )  # fmt: skip
 
 

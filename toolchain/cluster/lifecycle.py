@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from ml.errors import SurroundingsError
-from toolchain import paths
+from toolchain import paths, tools
 from toolchain.cluster import api, components, config, host, machine, network, objects, pause, pki, processes, remains
 from toolchain.cluster.files import write_if_changed
 from toolchain.cluster.layout import NODE, Layout
@@ -41,25 +41,30 @@ def layout() -> Layout:
     return Layout(root=paths.home().absolute() / "cluster")
 
 
-def up(display: Display, binaries: Binaries) -> None:
+def up(display: Display, binaries: Binaries | None = None) -> None:
     """Start what is not running; afterwards the node is ready. Safe to repeat, and to repeat after a kill or a reboot.
 
     Args:
         display: Shows the progress.
-        binaries: Paths of `kubernetes`, `coredns` and `metrics-server`; the rest are the host's own.
+        binaries: Paths of `kubernetes`, `coredns` and `metrics-server`; the pinned tools when not given. The rest are
+            the host's own programs.
 
     Raises:
         SurroundingsError: the machine cannot run it, or a component did not become ready.
     """
     where = layout()
-    with display.task("local cluster", "checking this machine") as task:
-        where.check_sockets()
-        host.check(where.root)
-        programs = host.programs() | dict(binaries)
+    where.check_sockets()
+    host.check(where.root)
+    if binaries is None:
+        binaries = tools.ensure(components.BUILT_PROGRAMS, display)
+    # Two checkouts that share a home link the same files: the links' targets decide what has changed.
+    programs = host.programs() | {name: path.resolve() for name, path in binaries.items()}
+    with display.task("local cluster", "starting") as task:
         with _locked(task):
             machine.claim(where.root.parent)
             _prepare(where)
             _start(where, programs, task)
+        task.done(f"node {NODE} is ready")
 
 
 def _prepare(where: Layout) -> None:

@@ -9,7 +9,6 @@ import dataclasses
 import json
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,8 +19,7 @@ from toolchain.cluster.files import write_private
 
 MAX_LOG_BYTES: Final = 8 * 1024 * 1024
 POLL_S: Final = 0.05
-
-Child = subprocess.Popen[bytes]
+ENV: Final = "/usr/bin/env"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,32 +91,33 @@ def read_record(path: Path) -> Record | None:
         return None
 
 
-def start(command: Command, *, log: Path, record: Path) -> Child:
-    """Start a process in a session of its own and write its record.
-
-    The Popen is returned so that the caller can reap the child; it outlives the caller all the same.
-    """
+def start(command: Command, *, log: Path, record: Path) -> Record:
+    """Start a process in a session of its own and write its record; it outlives its starter."""
     rotate(log)
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            list(command.argv),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=dict(command.environment),
-            cwd=command.cwd,
-            start_new_session=True,
-        )
-    now = stat(process.pid)
+    # posix_spawn cannot change the directory; env(1) does and then becomes the program, under the same pid.
+    argv = ["env", f"--chdir={command.cwd}", *command.argv]
+    appending = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    pid = os.posix_spawn(
+        ENV,
+        argv,
+        dict(command.environment),
+        setsid=True,
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(log), appending, 0o600),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+    )
+    now = stat(pid)
     entry = Record(
-        pid=process.pid,
+        pid=pid,
         start_ticks=now.start_ticks if now else 0,
         boot_id=boot_id(),
         started_at=time.time(),
         fingerprint=command.fingerprint,
     )
     write_private(record, json.dumps(dataclasses.asdict(entry)).encode())
-    return process
+    return entry
 
 
 def stop(record: Record, *, grace_s: float) -> None:
@@ -137,8 +136,6 @@ def wait_until_gone(records: Sequence[Record], patience_s: float) -> bool:
     while any(alive(record) for record in records):
         if time.monotonic() > deadline:
             return False
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(-1, os.WNOHANG)
         time.sleep(POLL_S)
     return True
 

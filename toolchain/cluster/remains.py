@@ -22,6 +22,15 @@ CGROUPS: Final = ("kubepods", "docker")
 NAMESPACES: Final = ("k8s.io", "moby")
 CONTAINER_LOGS: Final = Path("/var/log/containers")
 CNI_RESULTS: Final = Path("/var/lib/cni")
+# Made at fixed places by the programs; removed only when empty, children first.
+MADE_OUTSIDE: Final = tuple(
+    Path(name)
+    for name in (
+        "/var/lib/cni/results", "/var/lib/cni/cache", "/var/lib/cni",
+        "/var/lib/kubelet/device-plugins", "/var/lib/kubelet",
+        "/run/containerd/s", "/run/containerd", "/run/docker/plugins", "/run/docker",
+    )
+)  # fmt: skip
 
 
 def stop_containers(layout: Layout, binaries: Mapping[str, Path]) -> None:
@@ -105,7 +114,7 @@ def remove_outside(layout: Layout) -> None:
         _remove_if_empty(CONTAINER_LOGS)
     for entry in CNI_RESULTS.glob("results/ml-pipeline-*"):
         entry.unlink()
-    for directory in (CNI_RESULTS / "results", CNI_RESULTS):
+    for directory in MADE_OUTSIDE:
         _remove_if_empty(directory)
 
 

@@ -50,7 +50,7 @@ class Starter:
         self._components = components
         self._hooks = hooks
         self._say = say
-        self._children: dict[str, processes.Child] = {}
+        self._started: dict[str, processes.Record] = {}
         self._deadlines: dict[str, float] = {}
         self._ready: set[str] = set()
 
@@ -91,7 +91,9 @@ class Starter:
         old = processes.read_record(path)
         if old is not None:
             processes.stop(old, grace_s=GRACE_S)
-        self._children[component.name] = processes.start(
+        for leftover in component.left_behind:
+            leftover.unlink(missing_ok=True)
+        self._started[component.name] = processes.start(
             processes.Command(
                 argv=component.argv,
                 environment=_environment(),
@@ -103,8 +105,8 @@ class Starter:
         )
 
     def _died(self, component: Component) -> bool:
-        child = self._children.get(component.name)
-        return child is not None and child.poll() is not None
+        record = self._started.get(component.name)
+        return record is not None and not processes.alive(record)
 
     def _progress(self) -> str:
         waiting = [name for name in self._components if name not in self._ready]

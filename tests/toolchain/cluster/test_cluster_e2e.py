@@ -1,0 +1,329 @@
+"""One walk on the real cluster, in this order: up, a pod with a volume, up again, kill -9 of everything, delete.
+
+It runs in a home of its own. A cluster that runs already is stopped first and started again afterwards.
+`MLP_TEST_BINARIES` names a directory with kubernetes, coredns and metrics-server, instead of the pinned tools.
+"""
+
+import http.client
+import os
+import shutil
+import signal
+import ssl
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+
+from toolchain import cluster, rootfs
+from toolchain.cluster import api, machine, processes, remains
+from toolchain.cluster.components import BUILT_PROGRAMS
+from toolchain.display import Display
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+
+IMAGE = "127.0.0.1:5000/e2e/base:1"
+NODE_PORT = 32180
+SERVE = """
+use IO::Socket::INET;
+open(F, '>>', '/data/starts') or die "no write: $!"; print F "start\\n"; close F;
+$SIG{TERM} = sub { exit 0 };
+my $s = IO::Socket::INET->new(LocalPort => 8000, Listen => 5, ReuseAddr => 1) or die $!;
+while (my $c = $s->accept) {
+    while (<$c>) { last if /^\\r?$/ }
+    open(F, '<', '/data/starts'); my $b = join '', <F>; close F;
+    print $c "HTTP/1.0 200 OK\\r\\nContent-Length: " . length($b) . "\\r\\n\\r\\n$b"; close $c;
+}
+"""
+
+
+def machine_state() -> dict[str, Any]:
+    """What `delete` has to leave as it was before `up`."""
+    tables = {}
+    for family in ("iptables", "ip6tables"):
+        saved = subprocess.run([f"{family}-save"], capture_output=True, text=True, check=True, timeout=30).stdout
+        tables[family] = sorted(line for line in saved.splitlines() if line.startswith("-A"))
+        tables[f"{family} chains"] = sorted(line.split()[0] for line in saved.splitlines() if "KUBE-" in line[:6])
+    return tables | {
+        "links": sorted(path.name for path in Path("/sys/class/net").iterdir()),
+        "forwarding": Path("/proc/sys/net/ipv4/ip_forward").read_text(),
+        "cgroups": sorted(str(path) for path in Path("/sys/fs/cgroup").glob("*/kubepods")),
+    }
+
+
+@pytest.fixture(scope="module")
+def before() -> dict[str, Any]:
+    return {}
+
+
+@pytest.fixture(scope="module")
+def binaries() -> dict[str, Path] | None:
+    given = os.environ.get("MLP_TEST_BINARIES")
+    return {name: Path(given) / name for name in BUILT_PROGRAMS} if given else None
+
+
+@pytest.fixture(scope="module", autouse=True)
+def home(before: dict[str, Any], binaries: dict[str, Path] | None) -> Iterator[Path]:
+    paused = cluster.running_home()
+    with pytest.MonkeyPatch.context() as patch:
+        if paused is not None:
+            patch.setenv("MLP_HOME", str(paused))
+            cluster.down(Display())
+        scratch = Path(tempfile.mkdtemp(prefix="mlp-e2e-"))
+        patch.setenv("MLP_HOME", str(scratch))
+        before.update(machine_state())
+        try:
+            cluster.up(Display(), binaries)
+            yield scratch
+        finally:
+            cluster.delete(Display())
+            shutil.rmtree(scratch)
+            if paused is not None:
+                patch.setenv("MLP_HOME", str(paused))
+                cluster.up(Display(), binaries)
+
+
+@pytest.fixture
+def client() -> Iterator[api.Client]:
+    client = api.Client(api.Credentials.of(cluster.layout(), "admin"))
+    yield client
+    client.close()
+
+
+def eventually(check: Callable[[], Any], *, within_s: float = 60.0) -> Any:
+    """The first value of `check` that is true; the last failure when there is none in time."""
+    deadline = time.monotonic() + within_s
+    while True:
+        try:
+            value = check()
+        except (OSError, http.client.HTTPException, api.ApiError, KeyError) as error:
+            value, problem = None, repr(error)
+        else:
+            problem = repr(value)
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"not within {within_s} s: {problem}"
+        time.sleep(0.3)
+
+
+def kubectl(*arguments: str) -> str:
+    argv = [*cluster_kubectl(), "--kubeconfig", str(cluster.layout().admin_kubeconfig), *arguments]
+    return subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+def cluster_kubectl() -> list[str]:
+    given = os.environ.get("MLP_TEST_BINARIES")
+    return [str(Path(given) / "kubernetes"), "kubectl"] if given else ["kubectl"]
+
+
+def answer() -> str:
+    connection = http.client.HTTPConnection("127.0.0.1", NODE_PORT, timeout=2)
+    try:
+        connection.request("GET", "/")
+        return connection.getresponse().read().decode()
+    finally:
+        connection.close()
+
+
+def push_image() -> None:
+    rootfs.ensure()
+    engine = docker.DockerClient(base_url=f"unix://{cluster.layout().docker_socket}", timeout=300)
+    try:
+        engine.images.build(path=str(Path(rootfs.__file__).parents[1] / "images/base"), tag=IMAGE, network_mode="host")
+        for event in engine.images.push(IMAGE, stream=True, decode=True):
+            assert "error" not in event, event
+    finally:
+        engine.close()
+
+
+def pod_spec() -> dict[str, Any]:
+    container = {
+        "name": "web",
+        "image": IMAGE,
+        "command": ["perl", "-e", SERVE],
+        "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"cpu": "200m", "memory": "64Mi"}},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+    }
+    return {
+        "terminationGracePeriodSeconds": 2,
+        "automountServiceAccountToken": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 10001,
+            "fsGroup": 10001,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [container],
+        "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}],
+    }
+
+
+def objects() -> list[tuple[str, dict[str, Any]]]:
+    labels = {"app": "web"}
+    restricted = {"pod-security.kubernetes.io/enforce": "restricted"}
+    core = "/api/v1/namespaces"
+    deployment = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "web"},
+        "spec": {
+            "replicas": 1,
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": pod_spec()},
+        },
+    }
+    claim_spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    service_spec = {
+        "type": "NodePort",
+        "selector": labels,
+        "ports": [{"port": 80, "targetPort": 8000, "nodePort": 32180}],
+    }
+    v1 = {"apiVersion": "v1"}
+    return [
+        (f"{core}/e2e", v1 | {"kind": "Namespace", "metadata": {"name": "e2e", "labels": restricted}}),
+        (f"{core}/e2e/configmaps/kept", v1 | {"kind": "ConfigMap", "metadata": {"name": "kept"}, "data": {"a": "b"}}),
+        (
+            f"{core}/e2e/persistentvolumeclaims/data",
+            v1 | {"kind": "PersistentVolumeClaim", "metadata": {"name": "data"}, "spec": claim_spec},
+        ),
+        (f"{core}/e2e/services/web", v1 | {"kind": "Service", "metadata": {"name": "web"}, "spec": service_spec}),
+        ("/apis/apps/v1/namespaces/e2e/deployments/web", deployment),
+    ]
+
+
+def test_a_restricted_pod_writes_its_volume_and_answers_on_127_0_0_1(client: api.Client) -> None:
+    push_image()
+
+    for path, manifest in objects():
+        client.apply(path, manifest)
+
+    assert eventually(lambda: answer() == "start\n")
+
+
+def test_exec_logs_and_names_work_inside_a_pod() -> None:
+    resolve = "print join '.', unpack('C4', gethostbyname('web.e2e.svc.cluster.local'))"
+
+    assert kubectl("exec", "-n", "e2e", "deploy/web", "--", "perl", "-e", resolve).startswith("10.96.")
+    assert kubectl("logs", "-n", "e2e", "deploy/web") == ""
+
+
+def test_a_second_up_starts_nothing(binaries: dict[str, Path] | None) -> None:
+    pids = {part.component: part.pid for part in cluster.status()}
+
+    cluster.up(Display(), binaries)
+
+    assert {part.component: part.pid for part in cluster.status()} == pids
+
+
+def test_only_the_dead_component_is_started_and_pods_run_on(binaries: dict[str, Path] | None) -> None:
+    pids = {part.component: part.pid for part in cluster.status()}
+    for name in ("containerd", "coredns"):
+        os.kill(pids[name] or 0, signal.SIGKILL)
+
+    cluster.up(Display(), binaries)
+
+    now = {part.component: part.pid for part in cluster.status()}
+    assert {name for name in now if now[name] != pids[name]} == {"containerd", "coredns"}
+    assert answer() == "start\n"
+
+
+def test_the_metrics_api_answers_for_pods(client: api.Client) -> None:
+    path = "/apis/metrics.k8s.io/v1beta1/namespaces/e2e/pods"
+
+    items = eventually(lambda: client.get(path)["items"], within_s=90)
+
+    assert items[0]["containers"][0]["usage"]["memory"]
+    assert "web-" in kubectl("top", "pods", "-n", "e2e")
+
+
+def test_a_privileged_pod_is_refused_where_nobody_chose_a_level(client: api.Client) -> None:
+    container = {"name": "c", "image": IMAGE, "securityContext": {"privileged": True}}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"containers": [container]}}
+
+    with pytest.raises(api.ApiError, match=r"violates PodSecurity|privileged"):
+        client.call("POST", "/api/v1/namespaces/default/pods", pod)
+
+
+def test_nobody_gets_in_without_a_certificate() -> None:
+    context = api.Credentials.of(cluster.layout(), "admin")
+    anonymous = http.client.HTTPSConnection("10.244.0.1", 6443, timeout=5, context=trusting(context.authority))
+
+    anonymous.request("GET", "/api/v1/namespaces")
+    status = anonymous.getresponse().status
+    anonymous.close()
+
+    assert status == 401
+
+
+def trusting(authority: Path) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=str(authority))
+
+
+def everything() -> set[int]:
+    """Every process of the cluster: components, shims, and what runs inside containers."""
+    where = cluster.layout()
+    recorded = {record.pid for path in where.run.glob("*.json") if (record := processes.read_record(path))}
+    return recorded | set(remains.shims(where, processes.command_lines())) | set(remains.contained(where))
+
+
+def test_after_kill_9_of_everything_up_brings_back_the_same_data(
+    client: api.Client, binaries: dict[str, Path] | None
+) -> None:
+    uid = client.get("/api/v1/namespaces/e2e/configmaps/kept")["metadata"]["uid"]
+    client.close()
+    for pid in everything():
+        os.kill(pid, signal.SIGKILL)
+    assert eventually(lambda: cluster.running_home() is None)
+
+    cluster.up(Display(), binaries)
+
+    assert client.get("/api/v1/namespaces/e2e/configmaps/kept")["metadata"]["uid"] == uid
+    assert eventually(lambda: answer() == "start\nstart\n", within_s=90)
+
+
+def test_down_and_up_keep_the_data_and_down_leaves_no_process(binaries: dict[str, Path] | None) -> None:
+    cluster.down(Display())
+
+    assert not everything()
+    assert remains.mounts_below(cluster.layout().root, Path("/proc/self/mountinfo").read_text()) == []
+    cluster.up(Display(), binaries)
+    assert eventually(lambda: answer() == "start\nstart\nstart\n", within_s=90)
+
+
+def test_a_released_volume_takes_its_directory_along(client: api.Client) -> None:
+    directories = list(cluster.layout().volumes.iterdir())
+    assert len(directories) == 1
+    kubectl("delete", "namespace", "e2e", "--timeout=50s")
+
+    assert eventually(lambda: not client.get("/api/v1/persistentvolumes")["items"])
+    assert not directories[0].exists()
+
+
+def test_another_home_is_refused_while_this_one_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, home: Path
+) -> None:
+    monkeypatch.setenv("MLP_HOME", str(tmp_path))
+
+    with pytest.raises(Exception, match=f"ML-CLUSTER-007.*\n.*MLP_HOME={home} mlp cluster down"):
+        machine.claim(tmp_path)
+
+
+def test_delete_leaves_nothing(before: dict[str, Any], home: Path) -> None:
+    where = cluster.layout()
+
+    cluster.delete(Display())
+
+    assert not where.root.exists()
+    assert not everything()
+    assert machine_state() == before
+    assert str(home) not in Path("/proc/self/mountinfo").read_text()
+    assert cluster.running_home() is None
