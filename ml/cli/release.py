@@ -9,7 +9,7 @@ import typer
 
 from ml.cli.display import markdown, show_record, steps
 from ml.cli.stacks import known_running, save
-from ml.errors import ConfigError, GateError, UsageError
+from ml.errors import GateError, UsageError
 from ml.release import store
 from ml.stack import cluster, config, slots
 from toolchain.paths import repo_root
@@ -53,12 +53,9 @@ def _champion(root: Path, asked: str | None) -> str | None:
         return None
     if asked is not None:
         return asked
-    try:
-        live = config.read(root, "staging").state.live_held
-    except ConfigError as error:
-        if error.code != "ML-CONF-012":  # no such file: a checkout without staging has no champion
-            raise
+    if not config.path_of(root, "staging").exists():
         return None
+    live = config.read(root, "staging").state.live_held
     return None if live is None else live.release
 
 
@@ -78,15 +75,12 @@ def show(
     if as_json:
         print(json.dumps(release.record, sort_keys=True, indent=2, ensure_ascii=False))
         return
-    if any(problem.code in _UNREADABLE for problem in store.inspect(root, release_id)):
-        store.verify(root, release_id)  # raises, with every reason: what cannot be trusted is not shown as if it could
+    if not store.is_trustworthy(root, release_id):
+        store.verify(root, release_id)  # raises, with every reason
     if as_markdown:
         print(markdown(release.record))
     else:
         show_record(release.record)
-
-
-_UNREADABLE = frozenset({"ML-REL-101", "ML-REL-102", "ML-REL-103", "ML-REL-104", "ML-REL-105", "ML-REL-106"})
 
 
 @app.command()

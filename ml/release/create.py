@@ -19,7 +19,7 @@ from ml.release import policy as policies
 from ml.release.fields import RELEASE_ID, SCHEMA
 from ml.release.gate import evidence_of, judge, plain, section
 from ml.release.record import Problem as RecordProblem
-from ml.release.record import canonical_bytes, problems, seal
+from ml.release.record import OF_A_VERDICT, canonical_bytes, problems, seal
 from ml.release.store import RECORD, Release, load, next_id, verify
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from ml.training.candidate import Candidate
 
 Progress = Callable[[str], None]
-# A record of a release that failed has these and only these; anything else is a fault of this program.
-_OF_A_VERDICT = frozenset({"ML-REL-110", "ML-REL-112", "ML-REL-114"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -175,7 +173,7 @@ def _scans(root: Path, folder: Path, now: datetime, progress: Progress) -> dict[
 
 def _check_own_work(found: list[RecordProblem], release_id: str) -> None:
     """Never write a record that would be refused for anything but its verdict."""
-    faults = [problem for problem in found if problem.code not in _OF_A_VERDICT]
+    faults = [problem for problem in found if problem.code not in OF_A_VERDICT]
     if faults:
         listed = "".join(f"\n  - {fault}" for fault in faults)
         message = f"release {release_id} was not written, its record would not verify:{listed}"

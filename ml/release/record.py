@@ -78,6 +78,8 @@ def problems(raw: bytes) -> list[Problem]:
     return found
 
 
+# A sealed record of a release that did not pass has these and only these.
+OF_A_VERDICT = frozenset({"ML-REL-110", "ML-REL-112", "ML-REL-114"})
 _FLAW_CODES = {"missing": "ML-REL-104", "unknown": "ML-REL-105", "wrong": "ML-REL-106"}
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from ml.errors import GateError, UsageError
 from ml.release.fields import RELEASE_ID
-from ml.release.record import Problem, parse, problems
+from ml.release.record import OF_A_VERDICT, Problem, parse, problems
 
 RECORD = "record.json"
 FILES = ("model.onnx", "serving.json")
@@ -88,6 +88,15 @@ def inspect(root: Path, release_id: str) -> list[Problem]:
     except GateError as error:
         return [Problem(code=error.code, message=error.message)]
     return [*problems(release.raw), *_file_problems(release)]
+
+
+def is_trustworthy(root: Path, release_id: str) -> bool:
+    """Whether a release is as it was sealed, passed or not; then its record may be shown.
+
+    Raises:
+        UsageError: If the id is malformed or there is no such release.
+    """
+    return all(problem.code in OF_A_VERDICT for problem in inspect(root, release_id))
 
 
 def verify(root: Path, release_id: str) -> Release:

@@ -59,8 +59,9 @@ def stage(state: State, held: Held, running: Running | None, *, take_traffic: bo
     if live is not None and live.release == held.release and held.image in (None, live.image):
         return state
     target = other(state.live) if live is not None else state.live
-    if running is not None and running.live == target and running.slots.get(target) != held:
-        in_slot = running.slots.get(target)
+    in_slot = running.slots.get(target) if running is not None else None
+    same = in_slot is not None and in_slot.release == held.release and held.image in (None, in_slot.image)
+    if running is not None and running.live == target and not same:
         message = (
             f"slot {target} takes the traffic in the cluster (release {in_slot.release if in_slot else 'unknown'}) "
             f"although the configuration says {state.live}: it must not be overwritten"
