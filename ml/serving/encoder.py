@@ -49,9 +49,18 @@ class Encoder:
             RowError: At the first value that breaks the schema.
         """
         try:
-            return self.values(msgspec.convert(rows, list[self.any_row]))  # type: ignore[name-defined]
+            return self.convert(rows)
         except (msgspec.ValidationError, OverflowError) as error:
             raise RowError(self.reason(rows) or str(error)) from error
+
+    def convert(self, rows: Sequence[object]) -> list[RowTuple]:
+        """`check` without the words.
+
+        Raises:
+            msgspec.ValidationError: When a row breaks the schema.
+            OverflowError: When an integer does not fit a float at all.
+        """
+        return self.values(msgspec.convert(rows, list[self.any_row]))  # type: ignore[name-defined]
 
     def reason(self, rows: Sequence[Any]) -> str | None:
         """Why `encode_rows` refuses the rows; None when it does not."""

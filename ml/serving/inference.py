@@ -111,10 +111,9 @@ class InferCodec:
         return msgspec.json.encode(value if request.id is None else {**value, "id": request.id})
 
     def _label_type(self) -> str:
-        if self._spec.kind == "regression":
+        if not self._spec.classes:  # regression
             return "FP64"
-        kinds = {type(label) for label in self._spec.classes or []}
-        return {bool: "BOOL", int: "INT64", float: "FP64"}.get(kinds.pop(), "BYTES") if len(kinds) == 1 else "BYTES"
+        return {bool: "BOOL", int: "INT64", float: "FP64"}.get(type(self._spec.classes[0]), "BYTES")
 
     def _rows(self, tensors: Sequence[Tensor]) -> list[Any]:
         by_name = {tensor.name: tensor for tensor in tensors}

@@ -44,10 +44,11 @@ class PredictCodec:
     def __init__(self, encoder: Encoder, version: str) -> None:
         self._encoder = encoder
         self._version = version
-        rows = Annotated[list[encoder.any_row], msgspec.Meta(min_length=1, max_length=MAX_ROWS)]
+        row = encoder.any_row
+        rows = Annotated[list[row], msgspec.Meta(min_length=1, max_length=MAX_ROWS)]  # type: ignore[valid-type]  # a type made from the release
         body = msgspec.defstruct(
             "PredictBody",
-            [("features", encoder.any_row | None, None), ("instances", rows | None, None)],  # type: ignore[operator]
+            [("features", row | None, None), ("instances", rows | None, None)],
             forbid_unknown_fields=True,
         )
         self._decode = msgspec.json.Decoder(body).decode

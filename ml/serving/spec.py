@@ -70,6 +70,8 @@ def _model_problems(spec: Spec) -> Sequence[str]:
     classes = len(spec.classes or [])
     if spec.kind == "binary" and (classes != 2 or spec.threshold is None or not 0 < spec.threshold < 1):
         problems.append(f"binary needs 2 classes and a threshold in (0, 1), got {classes} and {spec.threshold!r}")
+    if len({type(label) for label in spec.classes or []}) > 1:
+        problems.append(f"classes {spec.classes!r} must be of one type")
     if spec.kind == "multiclass" and classes < 2:
         problems.append(f"multiclass needs at least 2 classes, got {classes}")
     return problems

@@ -1,0 +1,65 @@
+"""`mlp batch`: predict a whole file with a release, in this process."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+from ml.batch.run import MAX_DEAD_SHARE, Options, predict_file
+from ml.batch.run import Progress as Report
+from ml.errors import UsageError
+from ml.serving.bundle import load
+from ml.serving.settings import RELEASE_ID
+from toolchain.paths import repo_root
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def batch(
+    source: Annotated[
+        Path, typer.Argument(metavar="INPUT", help="CSV (.csv, .csv.gz) or Parquet, one column a feature")
+    ],
+    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="CSV or Parquet by its ending; replaced whole")],
+    release: Annotated[str, typer.Option("--release", help="The release that predicts, e.g. flights-0001")],
+    keep: Annotated[
+        list[str] | None, typer.Option("--keep", help="Input column to copy, e.g. a key; repeatable")
+    ] = None,
+    max_dead_share: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Write nothing when more rows than this share cannot be predicted")
+    ] = MAX_DEAD_SHARE,
+) -> None:
+    """Predict every row of a file; rows that cannot be predicted go to OUTPUT.dead.jsonl with the reason.
+
+    Example: mlp batch flights.parquet late.parquet --release flights-0001 --keep id
+    """
+    if not RELEASE_ID.fullmatch(release):
+        raise UsageError("ML-BATCH-007", f"--release {release!r}: must be an id such as flights-0001", "ls releases")
+    bundle = load(repo_root() / "releases" / release, release)
+    with _bar(source.name) as progress:
+        options = Options(keep=keep or (), max_dead_share=max_dead_share)
+        report = predict_file(source, output, bundle.model, options, progress)
+    rate = report.total / max(report.seconds, 1e-9)
+    line = f"{release}: {report.total:,} rows = {report.accepted:,} predicted + {report.dead:,} dead letters"
+    print(f"{line} in {report.seconds:.1f} s ({rate:,.0f} rows/s) -> {report.output}")
+    if report.dead_letters is not None:
+        print(f"dead letters: {report.dead_letters}")
+
+
+@contextmanager
+def _bar(name: str) -> Iterator[Report]:
+    """A bar on standard error: of rows where the file says how many it has, else a running count."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(name, total=None)
+        yield lambda rows, total: bar.update(task, completed=rows, total=total)
