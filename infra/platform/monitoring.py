@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import pulumi
-from pulumi_kubernetes.core.v1 import PodSpecArgs, Secret
+from pulumi_kubernetes.core.v1 import PodSpecArgs, Secret, Service
 
 from infra import names
 from infra.config_reader import size_bytes
@@ -84,6 +84,8 @@ class Monitoring(pulumi.ComponentResource):
     """Address inside the cluster, known once Prometheus is ready."""
     alertmanager_url: pulumi.Output[str]
     """Address inside the cluster, known once Alertmanager is ready."""
+    prometheus_service: Service
+    alertmanager_service: Service
 
     def __init__(self, name: str, args: MonitoringArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("ml-pipeline:platform:Monitoring", name, None, opts)
@@ -104,8 +106,8 @@ class Monitoring(pulumi.ComponentResource):
         )
         for slot in SLOTS:
             self._slot_targets(slot, args)
-        self.alertmanager_url = self._alertmanager(args)
-        self.prometheus_url = self._prometheus(args)
+        self.alertmanager_service, self.alertmanager_url = self._alertmanager(args)
+        self.prometheus_service, self.prometheus_url = self._prometheus(args)
         self.register_outputs({"prometheus_url": self.prometheus_url, "alertmanager_url": self.alertmanager_url})
 
     def _slot_targets(self, slot: Slot, args: MonitoringArgs) -> None:
@@ -115,7 +117,7 @@ class Monitoring(pulumi.ComponentResource):
             of, names.CONTAINER_PORT, name=f"{names.slot_name(slot)}-pods", selector=names.selector(names.MODEL, slot)
         )
 
-    def _alertmanager(self, args: MonitoringArgs) -> pulumi.Output[str]:
+    def _alertmanager(self, args: MonitoringArgs) -> tuple[Service, pulumi.Output[str]]:
         of = Identity(name="alertmanager", component=_COMPONENT, namespace=args.namespace, parent=self)
         url = pulumi.Output.secret(args.webhook_url)
         # A Secret, because a webhook's address often holds its token. Auto-named: a change makes a new one and rolls
@@ -128,18 +130,18 @@ class Monitoring(pulumi.ComponentResource):
             opts=of.opts,
         )
         server = deployment(of, _alertmanager_pod(args, settings.metadata.name))
-        service(of, ALERTMANAGER_PORT, exposure=args.alertmanager_exposure)
-        return _url(server.metadata.name, args.namespace, ALERTMANAGER_PORT)
+        front = service(of, ALERTMANAGER_PORT, exposure=args.alertmanager_exposure)
+        return front, _url(server.metadata.name, args.namespace, ALERTMANAGER_PORT)
 
-    def _prometheus(self, args: MonitoringArgs) -> pulumi.Output[str]:
+    def _prometheus(self, args: MonitoringArgs) -> tuple[Service, pulumi.Output[str]]:
         of = Identity(name="prometheus", component=_COMPONENT, namespace=args.namespace, parent=self)
         settings = config(of, "config", monitoring_files.prometheus_files())
         rules = config(of, "rules", monitoring_files.rule_files(args.runbook_base))
         data = claim(of, args.storage, args.storage_class)
         pod = _prometheus_pod(args, settings.metadata.name, rules.metadata.name, data.metadata.name)
         server = deployment(of, pod)
-        service(of, PROMETHEUS_PORT, exposure=args.prometheus_exposure)
-        return _url(server.metadata.name, args.namespace, PROMETHEUS_PORT)
+        front = service(of, PROMETHEUS_PORT, exposure=args.prometheus_exposure)
+        return front, _url(server.metadata.name, args.namespace, PROMETHEUS_PORT)
 
 
 def retention_size_mib(storage: str) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import pulumi
-from pulumi_kubernetes.core.v1 import ContainerArgs
+from pulumi_kubernetes.core.v1 import ContainerArgs, Service
 
 from infra.platform.pods import (
     Resources,
@@ -89,12 +89,14 @@ class Tracking(pulumi.ComponentResource):
 
     url: pulumi.Output[str]
     """Address inside the cluster, known once the server is ready."""
+    service: Service
+    """What people and `mlp release publish` call."""
 
     def __init__(self, name: str, args: TrackingArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("ml-pipeline:platform:Tracking", name, None, opts)
         of = Identity(name="mlflow", component="tracking", namespace=args.namespace, parent=self)
         artifacts = claim(of, args.storage, args.storage_class)
-        service(of, PORT, exposure=args.exposure)
+        self.service = service(of, PORT, exposure=args.exposure)
         scrape_service(of, METRICS_PORT, name=METRICS_SERVICE)
         pod = pod_spec(
             service_account=args.service_account,

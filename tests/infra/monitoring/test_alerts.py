@@ -1,4 +1,4 @@
-"""The alert rules, judged by the real promtool: it runs `infra/monitoring/tests`, also on rules that were made wrong."""
+"""The alert rules, judged by the real promtool: it runs `infra/monitoring/tests`, also on rules made wrong."""
 
 import os
 import re
