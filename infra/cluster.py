@@ -25,8 +25,8 @@ class Cluster:
     kubeconfig: Path
     context: str
     """Always a name: the configured one, or the file's own."""
-    local: bool
-    """Whether it is the local cluster, whose node ports answer on 127.0.0.1."""
+    node_host: str
+    """Host part of a NodePort's URL: the local cluster's answer on 127.0.0.1, elsewhere the person knows a node."""
 
 
 def named(environ: Mapping[str, str], context: str = "") -> Cluster:
@@ -50,7 +50,7 @@ def named(environ: Mapping[str, str], context: str = "") -> Cluster:
             f"context {wanted!r} is not in {path}; it has {', '.join(sorted(contexts)) or 'none'}",
             "pulumi config set kubeContext NAME, or export MLP_CONTEXT=NAME",
         )
-    return Cluster(kubeconfig=path, context=wanted, local=not own)
+    return Cluster(kubeconfig=path, context=wanted, node_host="NODE" if own else "127.0.0.1")
 
 
 def _contexts(path: Path, *, named_by_user: bool) -> tuple[set[str], str]:

@@ -25,6 +25,8 @@ class Evidence:
     """The record's text, byte for byte."""
     digest: str
     model_sha256: str
+    serving: str
+    """The text of serving.json: the model's inputs and the distributions they had in training."""
 
     @property
     def pod_annotations(self) -> dict[str, str]:
@@ -61,6 +63,7 @@ def load_evidence(root: Path, slots: Mapping[Slot, SlotSettings]) -> dict[Slot, 
             record=release.raw.decode(),
             digest=release.digest,
             model_sha256=str(release.record["files"]["model.onnx"]),
+            serving=(release.directory / "serving.json").read_text(encoding="utf-8"),
         )
     if refused:
         message = "nothing is deployed, because the evidence of a slot is refused" + "".join(

@@ -36,6 +36,8 @@ class SwitchArgs:
     """Host part of a NodePort's URL."""
     gate: pulumi.ResourceHook
     """Runs before the live Service is created or changed."""
+    live_after: pulumi.Resource
+    """The slot that goes live."""
 
 
 class Switch(pulumi.ComponentResource):
@@ -54,6 +56,8 @@ class Switch(pulumi.ComponentResource):
             spec=_spec(args.plan.live, args.live_type, args.live_node_port),
             opts=pulumi.ResourceOptions(
                 parent=self,
+                # Traffic moves after the slot it moves to has come up, and not at all when that failed.
+                depends_on=[args.live_after],
                 hooks=pulumi.ResourceHookBinding(before_create=[args.gate], before_update=[args.gate]),
             ),
         )

@@ -1,0 +1,52 @@
+"""The program of one stack: settings and evidence, then components, then what the stack tells the outside.
+
+Whatever can be refused is refused first, before any resource is registered.
+"""
+
+import pulumi
+
+from infra.delivery.contexts import prepare
+from infra.delivery.image import Images, ImagesArgs
+from infra.delivery.model import Model, ModelArgs
+from infra.foundation import Foundation, FoundationArgs
+from infra.provider import on_cluster
+from infra.release import load_evidence
+from infra.settings import load_cluster, load_settings
+from infra.slots import plan
+from toolchain.paths import repo_root
+
+settings = load_settings()
+cluster = load_cluster(settings)
+evidence = load_evidence(repo_root(), settings.slots)
+contexts = prepare(repo_root(), settings)
+
+here = on_cluster(cluster)
+images = Images(
+    "images",
+    ImagesArgs(registry=settings.registry, tag=settings.stack, contexts=contexts, given=settings.images),
+)
+foundation = Foundation(
+    "foundation",
+    FoundationArgs(settings=settings, images=images.platform, node_host=cluster.node_host),
+    here,
+)
+where = plan(settings.slots, settings.live)
+model = None
+if where is not None:
+    model = Model(
+        "model",
+        ModelArgs(
+            settings=settings,
+            plan=where,
+            evidence=evidence,
+            images=images,
+            cluster=cluster,
+            foundation=foundation,
+        ),
+        here,
+    )
+    pulumi.export("live", model.live)
+    pulumi.export("slots", model.slots)
+pulumi.export("namespace", foundation.namespace)
+pulumi.export("images", images.platform)
+pulumi.export("urls", {**foundation.urls, **(model.urls if model is not None else {})})

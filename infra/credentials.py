@@ -1,0 +1,103 @@
+"""Every password and key of a stack: drawn on the first `pulumi up`, kept as Kubernetes Secrets, never in a file.
+
+The values are pulumi secrets, so the state holds them encrypted. `ignore_changes` keeps what the first run stored;
+every run draws anew and the draw is dropped.
+"""
+
+import base64
+import hashlib
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import pulumi
+from pulumi_kubernetes.core.v1 import Secret
+from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
+
+from infra.names import (
+    API_KEY_FIELD,
+    API_KEY_HASHES_FILE,
+    API_KEY_HASHES_SECRET,
+    API_KEY_SECRET,
+    MODEL,
+    labels,
+)
+from infra.platform import postgres, tracking
+
+ENTROPY_BYTES: Final = 32
+MLFLOW_USER: Final = "operator"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CredentialsArgs:
+    """Where they live."""
+
+    namespace: pulumi.Input[str]
+
+
+class Credentials(pulumi.ComponentResource):
+    """Names of the Secrets; each is known once its Secret exists."""
+
+    postgres: pulumi.Output[str]
+    mlflow: pulumi.Output[str]
+    key_hashes: pulumi.Output[str]
+    """What serving pods mount: they see only the SHA-256 of the API key."""
+
+    def __init__(self, name: str, args: CredentialsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("ml-pipeline:infra:Credentials", name, None, opts)
+        database = self._drawn("postgres-auth", args, labels("postgres", "storage"), {postgres.PASSWORD_KEY: _token()})
+        login = self._drawn(
+            "mlflow-auth",
+            args,
+            labels("mlflow", "tracking"),
+            {
+                tracking.USERNAME_KEY: MLFLOW_USER,
+                tracking.PASSWORD_KEY: _token(),
+                tracking.FLASK_KEY: _token(),
+            },
+        )
+        key = self._drawn(API_KEY_SECRET, args, labels(MODEL, "serving"), {API_KEY_FIELD: _token()})
+        # From the stored key, not the drawn one: the two Secrets agree even if a run dies between them.
+        hashed: pulumi.Output[dict[str, str]] = key.data.apply(hashes_of)
+        hashes = Secret(
+            API_KEY_HASHES_SECRET,
+            metadata=ObjectMetaArgs(
+                name=API_KEY_HASHES_SECRET,
+                namespace=args.namespace,
+                labels=labels(MODEL, "serving"),
+            ),
+            data=pulumi.Output.secret(hashed),  # type: ignore[arg-type]  # its type variable does not unify
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.postgres, self.mlflow, self.key_hashes = (_name(one) for one in (database, login, hashes))
+        self.register_outputs({"postgres": self.postgres, "mlflow": self.mlflow, "key_hashes": self.key_hashes})
+
+    def _drawn(self, name: str, args: CredentialsArgs, its_labels: dict[str, str], values: Mapping[str, str]) -> Secret:
+        data = {key: _encode(value) for key, value in values.items()}
+        return Secret(
+            name,
+            metadata=ObjectMetaArgs(name=name, namespace=args.namespace, labels=its_labels),
+            data=pulumi.Output.secret(data),
+            # A lost password locks the database's volume: only `pulumi destroy` may take it.
+            opts=pulumi.ResourceOptions(parent=self, ignore_changes=["data"]),
+        )
+
+
+def hashes_of(data: Mapping[str, str]) -> dict[str, str]:
+    """The data of the hashes' Secret for the data of the key's: one SHA-256 in hex a line."""
+    digest = hashlib.sha256(base64.b64decode(data[API_KEY_FIELD])).hexdigest()
+    return {API_KEY_HASHES_FILE: _encode(f"{digest}\n")}
+
+
+def _token() -> str:
+    return secrets.token_urlsafe(ENTROPY_BYTES)
+
+
+def _encode(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def _name(secret: Secret) -> pulumi.Output[str]:
+    name: pulumi.Output[str] = secret.metadata.name
+    return name

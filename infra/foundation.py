@@ -1,0 +1,124 @@
+"""What stands before any model: the namespace, its credentials, tracking and monitoring, wired together."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pulumi
+
+from infra.credentials import Credentials, CredentialsArgs
+from infra.platform.monitoring import Accounts, Monitoring, MonitoringArgs
+from infra.platform.namespace import Namespace, NamespaceArgs
+from infra.platform.postgres import Postgres, PostgresArgs
+from infra.platform.tracking import Tracking, TrackingArgs
+from infra.platform.workloads import Exposure
+from infra.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundationArgs:
+    """What the platform is made of."""
+
+    settings: Settings
+    images: Mapping[str, pulumi.Input[str]]
+    """Platform image -> reference by digest."""
+    node_host: str
+    """Host part of a NodePort's URL."""
+
+
+class Foundation(pulumi.ComponentResource):
+    """The platform of one stack."""
+
+    namespace: pulumi.Output[str]
+    accounts: Mapping[str, pulumi.Output[str]]
+    """Component -> name of its ServiceAccount."""
+    key_hashes_secret: pulumi.Output[str]
+    prometheus_url: pulumi.Output[str]
+    """Inside the cluster."""
+    urls: Mapping[str, pulumi.Output[str]]
+    """What people open: from outside where a Service can be reached from there, else inside the cluster."""
+
+    def __init__(self, name: str, args: FoundationArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("ml-pipeline:infra:Foundation", name, None, opts)
+        walls = Namespace(
+            "namespace",
+            NamespaceArgs(namespace=args.settings.namespace),
+            pulumi.ResourceOptions(parent=self),
+        )
+        credentials = Credentials(
+            "credentials",
+            CredentialsArgs(namespace=walls.namespace),
+            pulumi.ResourceOptions(parent=self),
+        )
+        tracking = self._tracking(args, walls, credentials)
+        monitoring = self._monitoring(args, walls)
+        self.namespace, self.accounts = walls.namespace, walls.accounts
+        self.key_hashes_secret = credentials.key_hashes
+        self.prometheus_url = monitoring.prometheus_url
+        ports = args.settings.node_ports
+        self.urls = {
+            "mlflow": _outside(args, ports.mlflow, tracking.url),
+            "prometheus": _outside(args, ports.prometheus, monitoring.prometheus_url),
+            "alertmanager": _outside(args, ports.alertmanager, monitoring.alertmanager_url),
+        }
+        self.register_outputs({"namespace": self.namespace, "urls": self.urls})
+
+    def _tracking(self, args: FoundationArgs, walls: Namespace, credentials: Credentials) -> Tracking:
+        storage = args.settings.storage
+        database = Postgres(
+            "postgres",
+            PostgresArgs(
+                namespace=walls.namespace,
+                image=args.images["postgres"],
+                service_account=walls.accounts["postgres"],
+                auth_secret=credentials.postgres,
+                storage=storage.postgres,
+                storage_class=storage.storage_class,
+            ),
+            pulumi.ResourceOptions(parent=self),
+        )
+        return Tracking(
+            "tracking",
+            TrackingArgs(
+                namespace=walls.namespace,
+                namespace_name=args.settings.namespace,
+                image=args.images["mlflow"],
+                service_account=walls.accounts["mlflow"],
+                database=database.address,
+                database_secret=credentials.postgres,
+                auth_secret=credentials.mlflow,
+                storage=storage.mlflow,
+                storage_class=storage.storage_class,
+                exposure=Exposure(type=args.settings.exposed_as, node_port=args.settings.node_ports.mlflow),
+            ),
+            pulumi.ResourceOptions(parent=self),
+        )
+
+    def _monitoring(self, args: FoundationArgs, walls: Namespace) -> Monitoring:
+        settings, accounts = args.settings, walls.accounts
+        return Monitoring(
+            "monitoring",
+            MonitoringArgs(
+                namespace=walls.namespace,
+                stack=settings.stack,
+                image=args.images["prometheus"],
+                state_metrics_image=args.images["kube-state-metrics"],
+                accounts=Accounts(
+                    prometheus=accounts["prometheus"],
+                    alertmanager=accounts["alertmanager"],
+                    node_exporter=accounts["node-exporter"],
+                    state_metrics=accounts["kube-state-metrics"],
+                ),
+                storage=settings.storage.prometheus,
+                storage_class=settings.storage.storage_class,
+                prometheus_exposure=Exposure(type=settings.exposed_as, node_port=settings.node_ports.prometheus),
+                alertmanager_exposure=Exposure(type=settings.exposed_as, node_port=settings.node_ports.alertmanager),
+            ),
+            pulumi.ResourceOptions(parent=self),
+        )
+
+
+def _outside(args: FoundationArgs, node_port: int | None, inside: pulumi.Output[str]) -> pulumi.Output[str]:
+    if args.settings.exposed_as != "NodePort" or node_port is None:
+        return inside
+    # The in-cluster URL is known once the server is ready: what is exported is true then as well.
+    return inside.apply(lambda _: f"http://{args.node_host}:{node_port}")
