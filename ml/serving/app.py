@@ -86,6 +86,8 @@ class App:
             "/predict": PredictCodec(bundle.model.encoder, bundle.release),
             f"{model}/infer": infer,
         }
+        # from the first scrape on: a rate over a series that appears with its first error would miss that error
+        self.metrics.requests |= {(route, status): 0 for route in self._codecs for status in (2, 4, 5)}
         openapi = ok(document(spec, bundle.release, keys=keys is not None))
         metadata = ok(infer.metadata())
         self._pages: dict[str, Page] = {

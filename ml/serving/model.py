@@ -4,9 +4,7 @@ Owns the ONNX session, the transform of the user's folder and the decision rule.
 job both predict through it, so they cannot differ.
 """
 
-import importlib
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +13,11 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort
 
+from ml.data.transform import Transform, resolve
 from ml.errors import GateError
 from ml.serving.encoder import Encoder
 from ml.serving.spec import Spec
 
-TRANSFORM = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 GOLDEN_TOLERANCE = 1e-5
 """Largest difference of a golden probability or number, absolute and relative: float32 on another CPU, not drift."""
 
@@ -33,8 +31,6 @@ SESSION_FAULTS = (
 )
 MODEL_FAULTS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError, *SESSION_FAULTS)
 """What a transform or the runtime may raise on rows: costs the request, never the server."""
-
-Transform = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,15 +61,16 @@ class Model:
 
     def predict(self, raw: NDArray[np.float32]) -> Output:
         """Predict encoded rows, (n_rows, n_features)."""
-        columns = raw if self._transform is None else self._transform(raw)
-        values: NDArray[np.float64] = self._session.run(self._outputs, {self._inputs: columns})[0].astype(np.float64)
-        finite: NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(values), axis=1)
+        result: NDArray[np.float32] = self._session.run(self._outputs, {self._inputs: self._transform(raw)})[0]
+        finite: NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(result), axis=1)
+        values = result.astype(np.float64)
         if self.spec.kind == "regression":
             return Output(labels=values[:, 0].tolist(), scores=None, probabilities=values, finite=finite)
+        # on float32, as ml.evaluation.score decides: a value at the threshold must not change sides in between
         if self.spec.kind == "binary":
-            chosen = (values[:, 1] >= self._threshold).astype(np.intp)
+            chosen = (result[:, 1] >= self._threshold).astype(np.intp)
         else:
-            chosen = values.argmax(axis=1)
+            chosen = result.argmax(axis=1)
         labels = [self._classes[index] for index in chosen.tolist()]
         scores = values[np.arange(len(chosen)), chosen].tolist()
         return Output(labels=labels, scores=scores, probabilities=values, finite=finite)
@@ -111,17 +108,11 @@ class Model:
         return wrong
 
 
-def _transform(path: str | None) -> Transform | None:
-    if path is None:
-        return None
-    if not TRANSFORM.fullmatch(path):
-        raise GateError("ML-SERVE-009", f"transform {path!r}: must read 'package.module:function'")
-    module, name = path.split(":")
+def _transform(path: str | None) -> Transform:
     try:
-        function: Transform = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
+        return resolve(path)
+    except (ImportError, ValueError) as error:
         raise GateError("ML-SERVE-009", f"transform {path!r}: {error}", "put its module into the image") from error
-    return function
 
 
 def _session(onnx: bytes) -> Any:

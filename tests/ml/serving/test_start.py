@@ -183,7 +183,7 @@ def wrong_probability(serving: dict[str, Any]) -> None:
         ("multiclass", wrong_probability, "ML-SERVE-007", "row 2"),
         ("regression", lambda s: s["golden"]["predictions"].__setitem__(0, 9.1), "ML-SERVE-007", "row 0"),
         ("binary", lambda s: s.update(transform=None), "ML-SERVE-007", "row"),
-        ("binary", lambda s: s.update(transform="os.system"), "ML-SERVE-009", "package.module:function"),
+        ("binary", lambda s: s.update(transform="os.system"), "ML-SERVE-009", "module:function"),
         ("binary", lambda s: s.update(transform="nowhere.at_all:fill"), "ML-SERVE-009", "nowhere"),
         ("binary", lambda s: s.update(transform="tests.ml.serving.releases:no"), "ML-SERVE-009", "no"),
         ("binary", lambda s: s.update(threshold=None), "ML-SERVE-005", "threshold"),
