@@ -1,0 +1,141 @@
+"""Who may import whom (docs/architecture.md, "Layers"). A rule that is broken prints every offender."""
+
+import ast
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.meta.tree import ROOT, closure, docstrings, files, imports, parsed, python, within
+
+# Decide from values alone: no engine, no tracking server, no network, no clock, no randomness of their own.
+PURE = (
+    "infra/names.py",
+    "infra/slots.py",
+    "ml/data/schema.py",
+    "ml/drift/ks.py",
+    "ml/errors.py",
+    "ml/evaluation/metrics.py",
+    "ml/flights/features.py",
+    "ml/preview/events.py",
+    "ml/preview/evidence.py",
+    "ml/preview/facts.py",
+    "ml/preview/markdown.py",
+    "ml/preview/render.py",
+    "ml/release/fields.py",
+    "ml/release/gate.py",
+    "ml/release/record.py",
+    "ml/training/months.py",
+)
+PULUMI = ("pulumi", "pulumi_docker", "pulumi_kubernetes", "pulumi_policy")
+IMPURE_LIBRARIES = (
+    "aiohttp",
+    "docker",
+    "http",
+    "httpx",
+    "kubernetes",
+    "mlflow",
+    *PULUMI,
+    "requests",
+    "socket",
+    "subprocess",
+    "time",
+    "urllib.request",
+    "urllib3",
+    "uvicorn",
+)
+CLOCK = ("now", "today", "utcnow")
+# What the policy pack may know of us: plain values and pure judgement.
+POLICIES_MAY_IMPORT = (
+    "infra.names",
+    "infra.slots",
+    "ml.errors",
+    "ml.release.fields",
+    "ml.release.gate",
+    "ml.release.record",
+)
+# The folder that a user replaces, and the one line that names it.
+THE_PROBLEM = "ml/flights/"
+NAMES_THE_FOLDER = ("ml/problem.py",)
+
+
+def _reaches(name: str, libraries: Sequence[str]) -> list[str]:
+    return [
+        f"{name}, by {reached}, imports {dotted}"
+        for reached in sorted(closure(name))
+        for dotted in imports(reached)
+        if any(within(dotted, library) for library in libraries)
+    ]
+
+
+@pytest.mark.parametrize("name", python("ml"))
+def test_ml_never_imports_pulumi_directly_or_not(name: str) -> None:
+    assert _reaches(name, PULUMI) == []
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_a_pure_module_stays_pure_with_everything_it_imports(name: str) -> None:
+    assert (ROOT / name).is_file(), "a module on this list was moved: move it on the list as well"
+    offenders = [
+        f"{reached}:{node.lineno} reads the clock"
+        for reached in sorted(closure(name))
+        for node in ast.walk(parsed(reached))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CLOCK
+    ]
+
+    assert offenders + _reaches(name, IMPURE_LIBRARIES) == []
+
+
+def test_policies_import_only_pure_modules_of_ours() -> None:
+    offenders = [
+        f"{name}: {dotted}"
+        for name in python("policies")
+        for dotted in imports(name)
+        if dotted.split(".")[0] in ("infra", "ml", "toolchain")
+        and not any(within(dotted, allowed) for allowed in POLICIES_MAY_IMPORT)
+    ]
+
+    assert offenders == []
+
+
+def test_mlflow_is_imported_in_one_place() -> None:
+    offenders = [
+        name
+        for name in python("ml", "infra", "policies")
+        if any(within(dotted, "mlflow") for dotted in imports(name)) and not name.startswith("ml/tracking/")
+    ]
+
+    assert offenders == []
+
+
+def _mentions(name: str) -> list[str]:
+    """Identifiers and strings that know the reference problem; examples of a release id (flights-0001) do not."""
+    tree = parsed(name)
+    ignored = docstrings(tree)
+    words: list[tuple[int, str]] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in ignored:
+            words.append((node.lineno, re.sub(r"flights-\d{4}", "", node.value)))
+        elif isinstance(node, ast.Name):
+            words.append((node.lineno, node.id))
+        elif isinstance(node, ast.ImportFrom | ast.Import):
+            words.append((node.lineno, " ".join([getattr(node, "module", "") or "", *(a.name for a in node.names)])))
+    return [f"{name}:{line}: {word.strip()[:80]}" for line, word in words if "flights" in word.lower()]
+
+
+def test_only_the_users_folder_knows_the_reference_problem() -> None:
+    offenders = [
+        mention
+        for name in python("ml", "infra", "policies", "toolchain")
+        if not name.startswith(THE_PROBLEM) and name not in NAMES_THE_FOLDER
+        for mention in _mentions(name)
+    ]
+
+    assert offenders == []
+
+
+def test_every_folder_with_python_is_a_package() -> None:
+    folders = {str(Path(name).parent) for name in python("infra", "ml", "policies") if "/" in name}
+
+    assert [folder for folder in sorted(folders) if f"{folder}/__init__.py" not in files(".py")] == []
