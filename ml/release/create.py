@@ -18,8 +18,8 @@ from ml.errors import GateError, UsageError
 from ml.release import policy as policies
 from ml.release.fields import RELEASE_ID, SCHEMA
 from ml.release.gate import evidence_of, judge, plain, section
-from ml.release.record import Problem as RecordProblem
 from ml.release.record import OF_A_VERDICT, canonical_bytes, problems, seal
+from ml.release.record import Problem as RecordProblem
 from ml.release.store import RECORD, Release, load, next_id, verify
 
 if TYPE_CHECKING:

@@ -160,7 +160,7 @@ def adjust(p_values: Sequence[float]) -> list[float]:
     smallest = 1.0
     order = sorted(range(len(p_values)), key=lambda index: p_values[index], reverse=True)
     for rank, index in zip(range(len(p_values), 0, -1), order, strict=True):
-        smallest = min(smallest, p_values[index] * len(p_values) / rank)
+        smallest = min(smallest, p_values[index] * (len(p_values) / rank))
         adjusted[index] = smallest
     return adjusted
 
