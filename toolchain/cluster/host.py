@@ -9,7 +9,8 @@ from typing import Final
 
 from ml.errors import SurroundingsError
 from toolchain.cluster import ports
-from toolchain.cluster.components import HOST_PROGRAMS, Component, wanted_ports
+from toolchain.cluster.component import Component
+from toolchain.cluster.components import HOST_PROGRAMS, wanted_ports
 from toolchain.cluster.config import CNI_PLUGINS
 
 MIN_FREE_BYTES: Final = 5 * 1024**3

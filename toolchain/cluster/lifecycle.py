@@ -12,6 +12,7 @@ from typing import Final
 from ml.errors import SurroundingsError
 from toolchain import paths, tools
 from toolchain.cluster import api, components, config, host, machine, network, objects, pause, pki, processes, remains
+from toolchain.cluster.component import Component
 from toolchain.cluster.files import write_if_changed
 from toolchain.cluster.layout import NODE, Layout
 from toolchain.cluster.starting import Starter, record_path, stale
@@ -197,7 +198,7 @@ def status() -> list[ComponentStatus]:
     return [_status(where, component) for component in table.values()]
 
 
-def _status(where: Layout, component: components.Component) -> ComponentStatus:
+def _status(where: Layout, component: Component) -> ComponentStatus:
     record = processes.read_record(record_path(where, component.name))
     running = record is not None and processes.alive(record)
     state = ("ready" if component.probe() else "not ready") if running else ("dead" if record else "stopped")

@@ -8,7 +8,8 @@ from typing import Final
 
 from ml.errors import SurroundingsError
 from toolchain.cluster import host, processes
-from toolchain.cluster.components import GRACE_S, Component
+from toolchain.cluster.component import Component
+from toolchain.cluster.components import GRACE_S
 from toolchain.cluster.layout import Layout
 
 POLL_S: Final = 0.1
