@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pulumi
 
+from infra.addresses import url
 from infra.credentials import Credentials, CredentialsArgs
 from infra.platform.monitoring import Accounts, Monitoring, MonitoringArgs
 from infra.platform.namespace import Namespace, NamespaceArgs
@@ -54,11 +55,10 @@ class Foundation(pulumi.ComponentResource):
         self.namespace, self.accounts = walls.namespace, walls.accounts
         self.key_hashes_secret = credentials.key_hashes
         self.prometheus_url = monitoring.prometheus_url
-        ports = args.settings.node_ports
         self.urls = {
-            "mlflow": _outside(args, ports.mlflow, tracking.url),
-            "prometheus": _outside(args, ports.prometheus, monitoring.prometheus_url),
-            "alertmanager": _outside(args, ports.alertmanager, monitoring.alertmanager_url),
+            "mlflow": url(tracking.service, args.node_host),
+            "prometheus": url(monitoring.prometheus_service, args.node_host),
+            "alertmanager": url(monitoring.alertmanager_service, args.node_host),
         }
         self.register_outputs({"namespace": self.namespace, "urls": self.urls})
 
@@ -115,10 +115,3 @@ class Foundation(pulumi.ComponentResource):
             ),
             pulumi.ResourceOptions(parent=self),
         )
-
-
-def _outside(args: FoundationArgs, node_port: int | None, inside: pulumi.Output[str]) -> pulumi.Output[str]:
-    if args.settings.exposed_as != "NodePort" or node_port is None:
-        return inside
-    # The in-cluster URL is known once the server is ready: what is exported is true then as well.
-    return inside.apply(lambda _: f"http://{args.node_host}:{node_port}")

@@ -60,7 +60,6 @@ class Model(pulumi.ComponentResource):
                 slot=slot,
                 evidence=evidence,
                 image=args.images.serving[evidence.release] if given is None else given,
-                service_account=args.foundation.accounts["model"],
                 replicas=settings.replicas,
                 resources=Resources(
                     cpu_request=settings.requests.cpu,

@@ -28,6 +28,7 @@ from pulumi_kubernetes.core.v1 import (
     PodSpecArgs,
     PodTemplateSpecArgs,
     Service,
+    ServiceAccount,
     ServicePortArgs,
     ServiceSpecArgs,
     SleepActionArgs,
@@ -76,7 +77,6 @@ class ModelSlotArgs:
     evidence: Evidence
     image: pulumi.Input[str]
     """By digest."""
-    service_account: pulumi.Input[str]
     replicas: int
     resources: Resources
     autoscaling: AutoscalingSettings
@@ -94,7 +94,13 @@ class ModelSlot(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: ModelSlotArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("ml-pipeline:delivery:ModelSlot", name, None, opts)
-        deployment = self._deployment(name, args)
+        account = ServiceAccount(
+            f"{name}-account",
+            metadata=_metadata(args),
+            automount_service_account_token=False,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        deployment = self._deployment(name, args, account.metadata.name)
         self._service(name, args)
         self._disruption_budget(name, args)
         if args.autoscaling.enabled:
@@ -103,7 +109,7 @@ class ModelSlot(pulumi.ComponentResource):
         self.release = deployment.spec.apply(_release)
         self.register_outputs({"image": self.image, "release": self.release})
 
-    def _deployment(self, name: str, args: ModelSlotArgs) -> Deployment:
+    def _deployment(self, name: str, args: ModelSlotArgs, account: pulumi.Input[str]) -> Deployment:
         pod_labels = labels(MODEL, "serving", slot=args.slot, release=args.evidence.release)
         return Deployment(
             f"{name}-deployment",
@@ -124,7 +130,7 @@ class ModelSlot(pulumi.ComponentResource):
                 revision_history_limit=3,
                 template=PodTemplateSpecArgs(
                     metadata=ObjectMetaArgs(labels=pod_labels, annotations=args.evidence.pod_annotations),
-                    spec=_pod(args),
+                    spec=_pod(args, account),
                 ),
             ),
             opts=pulumi.ResourceOptions(
@@ -205,7 +211,7 @@ def _metadata(
     )
 
 
-def _pod(args: ModelSlotArgs) -> PodSpecArgs:
+def _pod(args: ModelSlotArgs, account: pulumi.Input[str]) -> PodSpecArgs:
     serving = container(
         "model",
         image=args.image,
@@ -225,7 +231,7 @@ def _pod(args: ModelSlotArgs) -> PodSpecArgs:
         lifecycle=LifecycleArgs(pre_stop=LifecycleHandlerArgs(sleep=SleepActionArgs(seconds=PRE_STOP_S))),
     )
     return pod_spec(
-        service_account=args.service_account,
+        service_account=account,
         containers=[serving],
         volumes=[secret_volume("keys", args.key_hashes_secret), scratch("tmp")],
         grace_s=GRACE_S,

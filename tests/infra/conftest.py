@@ -2,16 +2,22 @@
 
 import asyncio
 import contextvars
+import hashlib
+import runpy
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pulumi
 import pytest
 from pulumi.runtime import mocks, rpc
 from pulumi.runtime import settings as runtime_settings
+
+from ml.release.example import example_bytes
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,13 @@ def _kubernetes_state(args: pulumi.runtime.MockResourceArgs) -> dict[str, Any]:
     if args.typ.endswith(":Service"):
         state["status"] = {"loadBalancer": {"ingress": [{"ip": "192.0.2.10"}]}}
     return state
+
+
+class _Hooks:
+    """Stands in for the server that the engine would call a hook through; nothing calls them here."""
+
+    def register_resource_hook(self, _hook: pulumi.ResourceHook) -> None:
+        return None
 
 
 class _Monitor(mocks.MockMonitor):
@@ -163,6 +176,7 @@ class Deploy:
         def run() -> None:
             pulumi.runtime.set_all_config({f"ml-pipeline:{key}": value for key, value in (config or {}).items()})
             pulumi.runtime.set_mocks(monitor.mocks, "ml-pipeline", stack, preview=preview, monitor=monitor)
+            runtime_settings.SETTINGS.callbacks = _Hooks()
             pulumi.runtime.test(lambda: self._run(build, exports))()
 
         try:
@@ -195,3 +209,71 @@ def deploy() -> Iterator[Deploy]:
     asyncio.set_event_loop(None)
     worker_loop.close()
     loop.close()
+
+
+CHECKOUT = Path(__file__).parents[2]
+KUBECONFIG = """\
+apiVersion: v1
+kind: Config
+current-context: test
+clusters: [{name: test, cluster: {server: "https://127.0.0.1:1"}}]
+contexts: [{name: test, context: {cluster: test, user: test}}]
+users: [{name: test, user: {}}]
+"""
+
+
+class Checkout:
+    """A checkout of its own: our images and code, releases made for the test, and what the toolchain would build."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        for folder in ("images", "ml"):
+            shutil.copytree(
+                CHECKOUT / folder,
+                root / folder,
+                ignore=shutil.ignore_patterns("rootfs.tar", "__pycache__"),
+            )
+        (root / "images/base/rootfs.tar").write_bytes(b"a file system")
+        binary = root / ".build/images/kube-state-metrics/kube-state-metrics"
+        binary.parent.mkdir(parents=True)
+        binary.write_bytes(b"a binary")
+        (root / "home/cluster").mkdir(parents=True)
+        (root / "home/cluster/admin.kubeconfig").write_text(KUBECONFIG)
+
+    def release(self, release_id: str, change: Callable[[dict[str, Any]], None] | None = None) -> Path:
+        """Write a release that verifies and passed, but for what `change` does to its evidence."""
+        folder = self.root / "releases" / release_id
+        folder.mkdir(parents=True)
+        contents = {"model.onnx": release_id.encode(), "serving.json": b'{"transform": null}'}
+
+        def own(fields: dict[str, Any]) -> None:
+            fields["release"] = release_id
+            fields["files"] = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+            if change is not None:
+                change(fields)
+
+        for name, content in contents.items():
+            (folder / name).write_bytes(content)
+        (folder / "record.json").write_bytes(example_bytes(own))
+        return folder
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Checkout:
+    """See `Checkout`; the program takes it for the repository, and its cluster for the local one."""
+    found = Checkout(tmp_path)
+    monkeypatch.setattr("toolchain.paths.repo_root", lambda: tmp_path)
+    monkeypatch.setenv("MLP_HOME", str(tmp_path / "home"))
+    for name in ("MLP_KUBECONFIG", "MLP_CONTEXT"):
+        monkeypatch.delenv(name, raising=False)
+    return found
+
+
+@pytest.fixture
+def program(checkout: Checkout, deploy: Deploy) -> Callable[..., Deployed]:
+    """Run the whole program of `checkout` as `pulumi up` would; arguments are those of `deploy`."""
+
+    def run(**arguments: Any) -> Deployed:
+        return deploy(lambda: runpy.run_path(str(CHECKOUT / "infra/__main__.py"), run_name="__main__"), **arguments)
+
+    return run
