@@ -1,0 +1,1 @@
+"""A second problem: proves that nothing outside `ml/flights` knows about flights."""
