@@ -8,7 +8,7 @@ import contextlib
 import importlib.util
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,12 +21,15 @@ from ml.release.gate import evidence_of, judge, plain, section
 from ml.release.record import OF_A_VERDICT, canonical_bytes, problems, seal
 from ml.release.record import Problem as RecordProblem
 from ml.release.store import RECORD, Release, load, next_id, verify
+from ml.security.result import Scan
+from ml.security.run import scan_all
 
 if TYPE_CHECKING:
     from ml.problem import Problem
     from ml.training.candidate import Candidate
 
 Progress = Callable[[str], None]
+Scanner = Callable[[Path, Path, str, Progress], Mapping[str, Scan]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,7 +42,15 @@ class Request:
     seed: int | None = None
 
 
-def create(root: Path, problem: "Problem", request: Request, *, now: datetime, progress: Progress) -> Release:
+def create(  # noqa: PLR0913  (keyword-only: the clock, the display and the scanner are the caller's)
+    root: Path,
+    problem: "Problem",
+    request: Request,
+    *,
+    now: datetime,
+    progress: Progress,
+    scan: Scanner = scan_all,
+) -> Release:
     """Make a release and write it to `releases/<id>/`, whatever its verdict.
 
     Raises:
@@ -56,7 +67,7 @@ def create(root: Path, problem: "Problem", request: Request, *, now: datetime, p
         fields = _facts(root, release_id, candidate, now)
         fields["champion"] = _champion(champion, problem, candidate, progress)
         fields["drift"] = _drift(problem, candidate, progress)
-        fields["scans"] = _scans(root, folder, now, progress)
+        fields["scans"] = _scans(scan(root, folder, now.strftime("%Y-%m-%d"), progress))
         record = seal({**fields, "gate": section(judge(evidence_of(fields), policy), policy)})
         raw = canonical_bytes(record)
         _check_own_work(problems(raw), release_id)
@@ -164,10 +175,7 @@ def _drift(problem: "Problem", candidate: "Candidate", progress: Progress) -> di
     return drift_of(problem.features, candidate.reference, candidate.test)
 
 
-def _scans(root: Path, folder: Path, now: datetime, progress: Progress) -> dict[str, Any]:
-    from ml.security.run import scan_all  # noqa: PLC0415
-
-    scans = scan_all(root, folder, now.strftime("%Y-%m-%d"), progress)
+def _scans(scans: Mapping[str, Scan]) -> dict[str, Any]:
     return {name: scan.to_json() for name, scan in scans.items()}
 
 

@@ -1,0 +1,58 @@
+"""A problem that trains in a blink: is x + noise above zero? Two months of made-up rows."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pandera.pandas as pa
+from sklearn.linear_model import LogisticRegression
+
+from ml.data.contract import Contract, number
+from ml.data.schema import Feature
+from ml.problem import Problem
+from ml.security.result import Scan, Verdict
+
+FEATURES = (Feature(name="x", kind="number"), Feature(name="y", kind="number", drift="watch"))
+ROWS = 600
+
+
+def _table(shift: float) -> pd.DataFrame:
+    random = np.random.default_rng(7)
+    x, y, noise = (random.normal(size=2 * ROWS) for _ in range(3))
+    when = pd.to_datetime(["2013-01-15"] * ROWS + ["2013-02-15"] * ROWS)
+    x[ROWS:] += shift
+    return pd.DataFrame(
+        {"when": when, "x": x, "y": y, "label": (x + 0.5 * noise > 0).astype(int), "row": range(2 * ROWS)}
+    )
+
+
+def problem(shift: float = 0.0) -> Problem:
+    """`shift` moves x in the month that judges."""
+    columns = {feature.name: number(feature) for feature in FEATURES}
+    schema = pa.DataFrameSchema({**columns, "label": pa.Column(int, pa.Check.isin([0, 1]))})
+    return Problem(
+        name="tiny",
+        kind="binary",
+        package="ml.data",  # any folder of ours: its content is hashed
+        source="made up",
+        features=FEATURES,
+        load=lambda first, last: _table(shift),
+        contract=Contract(schema=schema),
+        target="label",
+        classes=(0, 1),
+        estimator=lambda seed: LogisticRegression(random_state=seed),
+        time="when",
+        key=("row",),
+    )
+
+
+def scanner(verdict: Verdict = "pass") -> Callable[..., dict[str, Scan]]:
+    """Every scan that the policy asks for, with one verdict for the code."""
+
+    def scan(root: Path, folder: Path, today: str, progress: Callable[[str], None]) -> dict[str, Scan]:
+        common = {"tool": "t", "version": "1", "subject": "s", "subject_sha256": "a" * 64, "covered": 1, "total": 1}
+        verdicts = {"code": verdict, "dependencies": "incomplete", "sbom": "pass", "model-files": "pass"}
+        return {name: Scan(**common, verdict=v, reason="r") for name, v in verdicts.items()}
+
+    return scan
