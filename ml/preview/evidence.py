@@ -8,27 +8,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from infra.names import PROJECT, SLOTS
+from infra.names import SLOTS
 from ml.errors import GateError
 from ml.preview.facts import Evidence, GateCheck, Plan, Row, Slot
 from ml.release.record import parse
+from ml.stack.slots import State
 
 _DRIFT_ROWS: Final = 12
 _COMPARISONS: Final = {"floor": "floor", "champion": "champion's, less the allowed drop:"}
 
 
-def with_desired(plan: Plan, stack_file: Mapping[str, Any]) -> Plan:
+def with_desired(plan: Plan, wanted: State) -> Plan:
     """The plan with what the stack's file asks for.
 
     A program that refuses a release registers nothing, so its event log says nothing about the slots.
     """
-    config = _mapping(stack_file.get("config"))
-    wanted = _mapping(config.get(f"{PROJECT}:slots"))
-    live = config.get(f"{PROJECT}:live")
-    slots = tuple(
-        Slot(name=name, before=plan.release_of(name, after=False), after=_release(wanted.get(name))) for name in SLOTS
-    )
-    return replace(plan, slots=slots, live_after=live if isinstance(live, str) else plan.live_after)
+    held = {name: wanted.slots[name].release for name in SLOTS if name in wanted.slots}
+    slots = tuple(Slot(name=name, before=plan.release_of(name, after=False), after=held.get(name)) for name in SLOTS)
+    return replace(plan, slots=slots, live_after=wanted.live if held else None)
 
 
 def candidate_of(plan: Plan) -> str | None:
@@ -89,11 +86,6 @@ def number(value: Any) -> str:
 def _integer(value: int) -> str:
     # str() of an integer with more than 4,300 digits raises; a record may hold one.
     return f"{value:,}" if abs(value) < 10**15 else "a number beyond 10^15"
-
-
-def _release(slot: Any) -> str | None:
-    release = _mapping(slot).get("release")
-    return release if isinstance(release, str) else None
 
 
 def _rows(record: Mapping[str, Any], champion: Mapping[str, Any], checks: Sequence[GateCheck]) -> Iterator[Row]:

@@ -5,18 +5,18 @@ One run gives everything: the usual display goes to the person, the engine's eve
 
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import yaml
-
-from ml.errors import SurroundingsError, UsageError
+from ml.errors import ConfigError, SurroundingsError, UsageError
 from ml.preview.events import plan_from
 from ml.preview.evidence import candidate_of, evidence_from, with_desired
 from ml.preview.facts import Evidence, Plan, Preview
 from ml.release import store
+from ml.stack import config
+from ml.stack.slots import State
 
 DEADLINE_S: Final = 600
 
@@ -30,36 +30,29 @@ def preview(stack: str, *, root: Path, environment: Mapping[str, str]) -> Previe
         environment: Whole environment of the child process.
 
     Raises:
-        UsageError: If there is no such stack file, or it is not YAML.
+        ConfigError: If there is no such stack file.
         SurroundingsError: If the pulumi CLI is missing or does not end.
     """
-    wanted = _stack_file(stack, root)
+    wanted, contradiction = _wanted(stack, root)
     with tempfile.TemporaryDirectory(prefix="mlp-preview-") as folder:
         log = Path(folder) / "events.json"
         exit_code, shown = _pulumi(stack, root, environment, log)
         plan = plan_from(log.read_text(errors="replace") if log.exists() else "")
-    plan = with_desired(_with_early_failure(plan, exit_code, shown), wanted)
+    plan = _with_early_failure(plan, exit_code, shown)
+    plan = replace(plan, errors=(*contradiction, *plan.errors)) if wanted is None else with_desired(plan, wanted)
     release = candidate_of(plan)
     evidence = None if release is None else _evidence(release, root)
     return Preview(stack=stack, exit_code=exit_code, plan=plan, candidate=evidence)
 
 
-def _stack_file(stack: str, root: Path) -> Mapping[str, Any]:
-    path = root / f"Pulumi.{stack}.yaml"
-    if not stack.isidentifier() and not stack.replace("-", "_").isidentifier():
-        raise UsageError("ML-CONF-901", f"stack {stack!r}: is not a stack's name", "mlp preview --stack staging")
+def _wanted(stack: str, root: Path) -> tuple[State | None, tuple[str, ...]]:
+    """What the stack's file asks for, or why it cannot be read: a file with an error still gets its comment."""
+    if not config.path_of(root, stack).is_file():
+        config.read(root, stack)  # raises, and names the stacks that there are
     try:
-        content = yaml.safe_load(path.read_text())
-    except FileNotFoundError:
-        fix = f"one of: {', '.join(_stacks(root)) or 'none'}"
-        raise UsageError("ML-CONF-901", f"stack {stack!r}: {path.name} does not exist", fix) from None
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError("ML-CONF-902", f"{path.name} is not YAML: {error}", f"git diff {path.name}") from error
-    return content if isinstance(content, dict) else {}
-
-
-def _stacks(root: Path) -> Sequence[str]:
-    return sorted(path.name.split(".")[1] for path in root.glob("Pulumi.*.yaml"))
+        return config.read(root, stack).state, ()
+    except ConfigError as error:
+        return None, (f"{error.code}: {error.message}",)
 
 
 def _pulumi(stack: str, root: Path, environment: Mapping[str, str], log: Path) -> tuple[int, str]:
@@ -72,10 +65,10 @@ def _pulumi(stack: str, root: Path, environment: Mapping[str, str], log: Path) -
             command, cwd=root, env=child, text=True, capture_output=True, check=False, timeout=DEADLINE_S
         )
     except FileNotFoundError as error:
-        raise SurroundingsError("ML-TOOL-901", "the pulumi CLI is not on PATH", "make setup") from error
+        raise SurroundingsError("ML-TOOL-021", "the pulumi CLI is not on PATH", "make setup") from error
     except subprocess.TimeoutExpired as error:
         message = f"pulumi preview did not end within {DEADLINE_S} s"
-        raise SurroundingsError("ML-TOOL-902", message, "mlp cluster status") from error
+        raise SurroundingsError("ML-TOOL-022", message, "mlp cluster status") from error
     return done.returncode, done.stdout + done.stderr
 
 

@@ -9,15 +9,13 @@ from ml.preview.evidence import evidence_from, with_desired
 from ml.preview.facts import Preview
 from ml.release.example import example_bytes
 from ml.release.record import problems
+from ml.stack.slots import Held, State
 
 DATA = Path(__file__).parent / "data"
 GOLDEN = Path(__file__).parent / "golden"
-MOVES_TO_GREEN = {
-    "config": {
-        "ml-pipeline:slots": {"blue": {"release": "flights-0001"}, "green": {"release": "flights-0002"}},
-        "ml-pipeline:live": "green",
-    }
-}
+MOVES_TO_GREEN = State(
+    slots={"blue": Held(release="flights-0001"), "green": Held(release="flights-0002")}, live="green"
+)
 
 
 def log(name: str) -> str:

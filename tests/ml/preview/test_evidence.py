@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from ml.preview.evidence import candidate_of, champion_of, evidence_from, number, with_desired
 from ml.preview.facts import Plan, Preview, Slot
 from ml.preview.render import render
+from ml.stack.slots import Held, State
 from tests.ml.preview.facts import record
 
 
@@ -40,11 +41,14 @@ def test_the_champion_is_what_is_live_now() -> None:
     assert champion_of(plan) == "f-0002"
 
 
-@settings(max_examples=50, deadline=None)
-@given(st.recursive(st.none() | st.text() | st.integers(), lambda x: st.dictionaries(st.text(), x), max_leaves=8))
-def test_a_stack_file_of_any_shape_is_read(config: Any) -> None:
-    with_desired(Plan(), {"config": config})
-    with_desired(Plan(), {"config": {"ml-pipeline:slots": config, "ml-pipeline:live": config}})
+def test_what_the_file_asks_for_wins_over_an_event_log_that_says_nothing() -> None:
+    plan = with_desired(Plan(), State(slots={"green": Held(release="f-0002")}, live="green"))
+
+    assert (plan.live_after, plan.release_of("green", after=True)) == ("green", "f-0002")
+
+
+def test_a_stack_without_releases_has_no_live_slot() -> None:
+    assert with_desired(Plan(), State()).live_after is None
 
 
 _json = st.recursive(
