@@ -1,0 +1,69 @@
+import pulumi
+import pytest
+
+from infra.platform.monitoring import Accounts, Monitoring, MonitoringArgs
+from infra.platform.namespace import Namespace, NamespaceArgs
+from infra.platform.network import NetworkArgs
+from infra.platform.postgres import Postgres, PostgresArgs
+from infra.platform.tracking import Tracking, TrackingArgs
+from infra.platform.workloads import Exposure
+
+DIGEST = "@sha256:" + "0" * 64
+
+
+def image(name: str) -> str:
+    return f"127.0.0.1:5000/ml-pipeline/{name}{DIGEST}"
+
+
+def build_platform(*, network: NetworkArgs | None = None, webhook_url: str = "", runbook_base: str = "") -> None:
+    """Everything of the platform, as the program puts it together."""
+    walls = Namespace("namespace", NamespaceArgs(namespace="ml-staging", network=network or NetworkArgs()))
+    accounts = walls.accounts
+    database = Postgres(
+        "postgres",
+        PostgresArgs(
+            namespace=walls.namespace,
+            image=image("postgres"),
+            service_account=accounts["postgres"],
+            auth_secret="postgres-auth",
+        ),
+    )
+    Tracking(
+        "tracking",
+        TrackingArgs(
+            namespace=walls.namespace,
+            namespace_name="ml-staging",
+            image=image("mlflow"),
+            service_account=accounts["mlflow"],
+            database=database.address,
+            database_secret="postgres-auth",
+            auth_secret="mlflow-auth",
+            exposure=Exposure(type="NodePort", node_port=30500),
+            public_hosts=("mlflow.example.com",),
+        ),
+    )
+    Monitoring(
+        "monitoring",
+        MonitoringArgs(
+            namespace=walls.namespace,
+            stack="staging",
+            image=image("prometheus"),
+            state_metrics_image=image("kube-state-metrics"),
+            accounts=Accounts(
+                prometheus=accounts["prometheus"],
+                alertmanager=accounts["alertmanager"],
+                node_exporter=accounts["node-exporter"],
+                state_metrics=accounts["kube-state-metrics"],
+            ),
+            storage="10Gi",
+            prometheus_exposure=Exposure(type="NodePort", node_port=30900),
+            webhook_url=pulumi.Output.secret(webhook_url),
+            runbook_base=runbook_base,
+        ),
+    )
+
+
+@pytest.fixture
+def platform(deploy):
+    """What one stack's platform registers."""
+    return deploy(build_platform)
