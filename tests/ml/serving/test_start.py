@@ -1,6 +1,7 @@
 """What the server checks before it serves: environment, keys, evidence, model."""
 
 import hashlib
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -214,3 +215,13 @@ def test_the_server_loads_no_heavy_library() -> None:
 
     assert "onnxruntime" in loaded
     assert not [name for name in heavy if f"'{name}'" in loaded]
+
+
+def test_the_runtime_cannot_call_its_vendor(tmp_path: Path) -> None:
+    """With telemetry on, importing ONNX Runtime starts an uploader that leaves a device id in the cache folder."""
+    environment = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+    code = "import sys, time; __import__(sys.argv[1]); time.sleep(0.2)"
+
+    for module, silent in (("ml.serving.model", True), ("onnxruntime", False)):
+        subprocess.run([sys.executable, "-c", code, module], check=True, env=environment, capture_output=True)
+        assert (not list(tmp_path.rglob("*"))) == silent, module
