@@ -13,8 +13,8 @@ from typing import Final, TypeVar, cast
 
 T = TypeVar("T", bound=str)
 
-_CPU: Final = re.compile(r"(?:(\d+)m|(\d+(?:\.\d+)?))")
-_BYTES: Final = re.compile(r"(\d+)(Ki|Mi|Gi|Ti)?")
+_CPU: Final = re.compile(r"(?:([0-9]{1,9})m|([0-9]{1,9}(?:\.[0-9]{1,9})?))")
+_BYTES: Final = re.compile(r"([0-9]{1,18})(Ki|Mi|Gi|Ti)?")
 _UNITS: Final = {None: 1, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 
 
