@@ -71,7 +71,7 @@ def run_file(file: Path, event: Event) -> None:
         subprocess.run(["git", "clone", "--quiet", str(paths.repo_root()), str(clone)], check=True)
         for number, step in enumerate(steps.steps, 1):
             print(f"\n== {number}/{len(steps.steps)} {step.job} / {step.name}", flush=True)
-            _run(step, clone)
+            _run(step, clone, Path(folder) / f"job-{step.job}")
     print(f"\n{len(steps.steps)} steps passed.")
 
 
@@ -122,14 +122,14 @@ class Conditions:
         }
 
     def hold(self, condition: object) -> bool:
-        """Whether the condition is true: comparisons of `github.*` with text, `always()`, `success()`, `&&`, `||`, `!`."""
+        """Whether the condition is true; it may compare `github.*` with text and use `always()`, `&&`, `||` and `!`."""
         if condition is None or isinstance(condition, bool):
             return condition is not False
         text = EXPRESSION.sub(r"\1", str(condition)).strip()
         return any(all(self._atom(part.strip()) for part in either.split("&&")) for either in text.split("||"))
 
     def fill(self, text: str) -> str:
-        """`text` with `${{ github.event_name }}` and its like filled in; other expressions become empty, as in a dry run."""
+        """`text` with `${{ github.ref }}` and its like filled in; other expressions become empty, as absent secrets do."""
         return EXPRESSION.sub(lambda found: self._facts.get(found.group(1), ""), text)
 
     def _atom(self, text: str) -> bool:
@@ -173,28 +173,32 @@ def _plan_job(
             )
 
 
-def _run(step: Step, clone: Path) -> None:
+def _run(step: Step, clone: Path, files: Path) -> None:
     options = ["-e", "-o", "pipefail", "-c"] if step.shell == "bash" else ["-e", "-c"]
     started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="mlp-step-") as files:
-        env = {**_base_environment(files), **step.env}
-        command = [step.shell, *options, step.script]
-        code = subprocess.run(command, cwd=clone / step.directory, env=env, check=False).returncode
+    env = {**_base_environment(files), **step.env}
+    command = [step.shell, *options, step.script]
+    code = subprocess.run(command, cwd=clone / step.directory, env=env, check=False).returncode
     if code:
         message = f"job {step.job!r}, step {step.name!r} failed with exit code {code}"
         raise PipelineError("ML-HOST-014", message, "its output stands above; the clone is of HEAD: commit first")
     print(f"== passed ({duration(time.monotonic() - started)})", flush=True)
 
 
-def _base_environment(files: str) -> dict[str, str]:
-    """This machine's environment without what ties it to this checkout, plus the files GitHub gives a step."""
+def _base_environment(files: Path) -> dict[str, str]:
+    """This machine's environment without what ties it to this checkout, plus the files GitHub gives a job's steps."""
     ours = str(paths.venv_bin())
-    env = {key: value for key, value in os.environ.items() if key not in {"VIRTUAL_ENV", "PYTHONPATH", *_policy()}}
-    env["PATH"] = os.pathsep.join(entry for entry in env.get("PATH", "").split(os.pathsep) if entry != ours)
+    tied = {"VIRTUAL_ENV", "PYTHONPATH", *_policy()}
+    env = {key: value for key, value in os.environ.items() if key not in tied}
+    files.mkdir(exist_ok=True)
     for name in ("GITHUB_STEP_SUMMARY", "GITHUB_OUTPUT", "GITHUB_ENV", "GITHUB_PATH"):
-        env[name] = str(Path(files) / name.lower())
+        env[name] = str(files / name.lower())
         Path(env[name]).touch()
-    return env | {"CI": "true"}
+    added = Path(env["GITHUB_PATH"]).read_text().splitlines()
+    known = [entry for entry in env.get("PATH", "").split(os.pathsep) if entry != ours]
+    env["PATH"] = os.pathsep.join([*reversed(added), *known])
+    lines = (line.partition("=") for line in Path(env["GITHUB_ENV"]).read_text().splitlines())
+    return env | {"CI": "true"} | {name: value for name, separator, value in lines if separator}
 
 
 def _policy() -> Sequence[str]:
