@@ -35,7 +35,7 @@ def test_every_link_leads_somewhere(name: str) -> None:
         if not target.exists() or (anchor and target.suffix == ".md" and anchor not in _anchors(target.read_text())):
             broken.append(link)
 
-    assert broken == []
+    assert not broken, "\n" + "\n".join(broken)
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
@@ -46,7 +46,7 @@ def test_every_command_exists(name: str) -> None:
         if (what := missing_command(command.split())) is not None
     ]
 
-    assert missing == []
+    assert not missing, "\n" + "\n".join(missing)
 
 
 def test_the_search_for_commands_would_find_one_that_is_missing() -> None:
@@ -84,7 +84,7 @@ def _text(name: str) -> str:
 def test_no_path_of_a_machine_is_in_the_tree() -> None:
     offenders = [f"{name}: {hit[0]}" for name in files() if (hit := _MACHINE.search(_text(name)))]
 
-    assert offenders == []
+    assert not offenders, "\n" + "\n".join(offenders)
 
 
 def _registry_hosts() -> set[str]:
@@ -106,4 +106,16 @@ def test_no_host_of_a_package_registry_is_in_the_tree() -> None:
     hosts = _registry_hosts()
     offenders = [f"{name}: {host}" for name in files() for host in hosts if host in _text(name)]
 
-    assert offenders == []
+    assert not offenders, "\n" + "\n".join(offenders)
+
+
+def test_every_page_that_the_code_names_exists() -> None:
+    """Messages and policies send people to pages and anchors."""
+    missing = []
+    for name in (*files(".py"), *files(".toml"), *files(".yaml"), *files(".yml"), "Makefile"):
+        for page, anchor in re.findall(r"\b(docs/[\w./-]+\.md)(?:#([\w-]+))?", _text(name)):
+            known = (ROOT / page).is_file() and (not anchor or anchor in _anchors(_text(page)))
+            if not known:
+                missing.append(f"{name}: {page}{'#' if anchor else ''}{anchor}")
+
+    assert not missing, "\n" + "\n".join(missing)

@@ -71,7 +71,8 @@ def _reaches(name: str, libraries: Sequence[str]) -> list[str]:
 
 @pytest.mark.parametrize("name", python("ml"))
 def test_ml_never_imports_pulumi_directly_or_not(name: str) -> None:
-    assert _reaches(name, PULUMI) == []
+    offenders = _reaches(name, PULUMI)
+    assert not offenders, "\n" + "\n".join(offenders)
 
 
 @pytest.mark.parametrize("name", PURE)
@@ -84,7 +85,8 @@ def test_a_pure_module_stays_pure_with_everything_it_imports(name: str) -> None:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CLOCK
     ]
 
-    assert offenders + _reaches(name, IMPURE_LIBRARIES) == []
+    offenders += _reaches(name, IMPURE_LIBRARIES)
+    assert not offenders, "\n" + "\n".join(offenders)
 
 
 def test_policies_import_only_pure_modules_of_ours() -> None:
@@ -96,7 +98,7 @@ def test_policies_import_only_pure_modules_of_ours() -> None:
         and not any(within(dotted, allowed) for allowed in POLICIES_MAY_IMPORT)
     ]
 
-    assert offenders == []
+    assert not offenders, "\n" + "\n".join(offenders)
 
 
 def test_mlflow_is_imported_in_one_place() -> None:
@@ -106,7 +108,7 @@ def test_mlflow_is_imported_in_one_place() -> None:
         if any(within(dotted, "mlflow") for dotted in imports(name)) and not name.startswith("ml/tracking/")
     ]
 
-    assert offenders == []
+    assert not offenders, "\n" + "\n".join(offenders)
 
 
 def _mentions(name: str) -> list[str]:
@@ -132,7 +134,7 @@ def test_only_the_users_folder_knows_the_reference_problem() -> None:
         for mention in _mentions(name)
     ]
 
-    assert offenders == []
+    assert not offenders, "\n" + "\n".join(offenders)
 
 
 def test_every_folder_with_python_is_a_package() -> None:

@@ -18,7 +18,7 @@ def test_every_file_is_within_budget() -> None:
         f"{name}: {_lines(name)} lines, at most {FILE_LINES}" for name in files(".py") if _lines(name) > FILE_LINES
     ]
 
-    assert offenders == []
+    assert not offenders, "\n" + "\n".join(offenders)
 
 
 def test_every_function_is_within_budget() -> None:
@@ -30,7 +30,7 @@ def test_every_function_is_within_budget() -> None:
             if length > budget:
                 offenders.append(f"{name}:{function.lineno}: {function.name} has {length} lines, at most {budget}")
 
-    assert offenders == []
+    assert not offenders, "\n" + "\n".join(offenders)
 
 
 @pytest.mark.parametrize("limit_mib", [2])
@@ -38,4 +38,4 @@ def test_no_file_is_too_large_for_git(limit_mib: int) -> None:
     """Models are committed (docs/adr/0010); what is larger belongs into an object store."""
     offenders = [name for name in files() if (ROOT / name).stat().st_size > limit_mib * 2**20]
 
-    assert offenders == []
+    assert not offenders, "\n" + "\n".join(offenders)

@@ -14,7 +14,7 @@ def test_every_test_stands_where_pytest_looks_for_it() -> None:
         if function.name.startswith("test_") and not re.fullmatch(r"tests/(.+/)?test_[a-z0-9_]+\.py", name)
     ]
 
-    assert offenders == []
+    assert not offenders, "\n" + "\n".join(offenders)
 
 
 def test_no_two_tests_of_a_file_share_a_name() -> None:
@@ -23,14 +23,14 @@ def test_no_two_tests_of_a_file_share_a_name() -> None:
         names = [node.name for node in parsed(name).body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
         offenders += [f"{name}: {test}" for test in sorted({n for n in names if names.count(n) > 1})]
 
-    assert offenders == []
+    assert not offenders, "\n" + "\n".join(offenders)
 
 
 def test_nothing_is_skipped_or_expected_to_fail() -> None:
     marks = re.compile(r"pytest\.(mark\.)?(" + "skip|xfail|importorskip" + ")")
     offenders = [name for name in python("tests") if marks.search((ROOT / name).read_text())]
 
-    assert offenders == []
+    assert not offenders, "\n" + "\n".join(offenders)
 
 
 def _asserting(tree: ast.Module) -> set[str]:
@@ -59,7 +59,7 @@ def test_no_assertion_hides_in_an_apply() -> None:
         if isinstance(node, ast.Call) and _is_blind(node, _asserting(parsed(name)))
     ]
 
-    assert offenders == []
+    assert not offenders, "\n" + "\n".join(offenders)
 
 
 def test_the_search_for_blind_assertions_would_find_one() -> None:

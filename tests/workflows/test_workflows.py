@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from tests.meta.commands import ROOT, make_targets, missing_command
+from toolchain.workflow import Event, plan
 
 FOLDER = ROOT / ".github" / "workflows"
 ACTIONLINT = ROOT / ".venv" / "bin" / "actionlint"
@@ -41,6 +42,25 @@ def test_the_four_jobs_run_one_after_the_other() -> None:
     assert [job.get("needs") for job in jobs.values()] == [None, "data-validation", "training", "testing"]
 
 
+def test_the_whole_pipeline_can_be_run_on_this_machine() -> None:
+    planned = plan(load(FOLDER / "pipeline.yml"), Event())
+
+    assert [line for line in planned.left_out if line.startswith("job ")] == []
+    assert list(dict.fromkeys(step.job for step in planned.steps)) == [
+        "data-validation",
+        "training",
+        "testing",
+        "deploy-staging",
+    ]
+    assert planned.steps[-1].script == "make up STACK=staging"
+
+
+def test_a_pull_request_is_tested_and_not_deployed() -> None:
+    planned = plan(load(FOLDER / "pipeline.yml"), Event(name="pull_request", ref="refs/pull/7/merge"))
+
+    assert {step.job for step in planned.steps} == {"data-validation", "training", "testing"}
+
+
 def test_only_main_is_deployed() -> None:
     condition = load(FOLDER / "pipeline.yml")["jobs"]["deploy-staging"]["if"]
 
@@ -52,7 +72,7 @@ def test_every_step_is_a_command_that_exists(path: Path) -> None:
     for step in steps(load(path)):
         if "run" not in step or step.get("name") == FORGE_STEPS.get(path.name):
             continue
-        words = shlex.split(step["run"].strip())
+        words = shlex.split(step["run"].strip(), comments=True)
         assert words[0] in ("make", ".venv/bin/mlp", ".venv/bin/pulumi"), f"{path.name}: {step['run']!r}"
         assert "\n" not in step["run"].strip(), f"{path.name}: one command a step, so that `make workflow` can run it"
         assert missing_command([words[0].removeprefix(".venv/bin/"), *words[1:]]) is None
