@@ -2,7 +2,12 @@
 
 import base64
 import copy
-from collections.abc import Mapping
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 from infra.names import LIVE_SERVICE, RECORD_DIGEST_ANNOTATION, RELEASE_LABEL, SLOT_LABEL, repository, slot_name
@@ -57,3 +62,41 @@ class Namespace:
         """A Secret."""
         data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
         self.objects["secret", name] = {"data": data}
+
+
+@contextmanager
+def api_server(spaces: Mapping[str, Namespace], kubeconfig: Path) -> Iterator[None]:
+    """A Kubernetes API on 127.0.0.1 that answers reads from these namespaces; `kubeconfig` is written for it."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            parts = self.path.partition("?")[0].split("/namespaces/")[1].split("/")
+            space, kind, name = spaces.get(parts[0], Namespace()), parts[1].removesuffix("s"), parts[2:]
+            found = space.one(kind, name[0]) if name else {"items": space.every(kind)}
+            body = json.dumps(found if found is not None else {"reason": "NotFound"}).encode()
+            self.send_response(200 if found is not None else 404)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  (the name that http.server gives it)
+            """Silent."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    address = f"http://127.0.0.1:{server.server_address[1]}"
+    config = {
+        "apiVersion": "v1", "kind": "Config", "current-context": "c",
+        "users": [{"name": "u", "user": {}}],
+        "clusters": [{"name": "k", "cluster": {"server": address}}],
+        "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
+    }  # fmt: skip
+    kubeconfig.write_text(json.dumps(config))
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -1,0 +1,160 @@
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from ml.cli.promote import promote, rollback
+from ml.errors import PipelineError
+from ml.stack import config
+from ml.stack.slots import Held
+from tests.ml.release.folders import write_release
+from tests.ml.stack.fakes import Namespace, api_server, image
+
+PROD = "# production\nconfig:\n  ml-pipeline:build: false # never\n"
+
+
+def run(root: Path, *words: str) -> Result:
+    app = typer.Typer()
+    app.command()(promote)
+    app.command()(rollback)
+    return CliRunner().invoke(app, [*words, "--root", str(root)])
+
+
+def refusal(result: Result) -> PipelineError:
+    assert isinstance(result.exception, PipelineError), result.output
+    return result.exception
+
+
+@pytest.fixture
+def spaces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Namespace]]:
+    """Staging runs flights-0001 in green, proven."""
+    directory = write_release(tmp_path, "flights-0001")
+    found = {"ml-staging": Namespace(), "ml-prod": Namespace()}
+    digest = json.loads((directory / "record.json").read_bytes())["digest"]
+    found["ml-staging"].slot("green", "flights-0001", record_digest=digest)
+    found["ml-staging"].live("green")
+    found["ml-staging"].platform()
+    (tmp_path / "Pulumi.staging.yaml").write_text(
+        "config:\n  ml-pipeline:slots: {green: {release: flights-0001}}\n  ml-pipeline:live: green\n"
+    )
+    (tmp_path / "Pulumi.prod.yaml").write_text(PROD)
+    monkeypatch.setenv("MLP_KUBECONFIG", str(tmp_path / "kubeconfig"))
+    with api_server(found, tmp_path / "kubeconfig"):
+        yield found
+
+
+def test_promotion_writes_what_is_proven_and_the_images_it_needs(tmp_path: Path, spaces: dict[str, Namespace]) -> None:
+    result = run(tmp_path, "promote")
+
+    assert result.exit_code == 0, result.output
+    file = config.read(tmp_path, "prod")
+    assert file.state.slots == {"blue": Held(release="flights-0001", image=image("serving"))}
+    assert file.state.live == "blue"
+    assert file.state.images == {name: image(name, "b") for name in ("mlflow", "postgres", "worker")}
+    assert "ml-pipeline:build: false # never" in file.text
+    assert f"+    blue: {{release: flights-0001, image: {image('serving')}}}" in result.output
+    assert "next: git commit Pulumi.prod.yaml" in result.output
+
+
+def test_promoting_again_changes_nothing(tmp_path: Path, spaces: dict[str, Namespace]) -> None:
+    run(tmp_path, "promote")
+    before = (tmp_path / "Pulumi.prod.yaml").read_bytes()
+
+    assert "nothing to change" in run(tmp_path, "promote").output
+    assert (tmp_path / "Pulumi.prod.yaml").read_bytes() == before
+
+
+def test_newer_platform_images_follow_the_release(tmp_path: Path, spaces: dict[str, Namespace]) -> None:
+    run(tmp_path, "promote")
+    spaces["ml-staging"].platform("e")
+
+    run(tmp_path, "promote")
+
+    assert set(config.read(tmp_path, "prod").state.images.values()) == {
+        image(name, "e") for name in ("mlflow", "postgres", "worker")
+    }
+
+
+def test_the_next_release_goes_into_prods_idle_slot(tmp_path: Path, spaces: dict[str, Namespace]) -> None:
+    run(tmp_path, "promote")
+    digest = json.loads((write_release(tmp_path, "flights-0002") / "record.json").read_bytes())["digest"]
+    spaces["ml-staging"].slot("green", "flights-0002", record_digest=digest, letter="c")
+
+    run(tmp_path, "promote")
+
+    state = config.read(tmp_path, "prod").state
+    assert state.live == "green"
+    assert state.slots["blue"] == Held(release="flights-0001", image=image("serving"))
+    assert state.slots["green"] == Held(release="flights-0002", image=image("serving", "c"))
+
+
+def test_another_record_than_the_one_that_runs_is_refused(tmp_path: Path, spaces: dict[str, Namespace]) -> None:
+    spaces["ml-staging"].slot("green", "flights-0001", record_digest="e" * 64)
+
+    assert refusal(run(tmp_path, "promote")).code == "ML-REL-022"
+    assert (tmp_path / "Pulumi.prod.yaml").read_text() == PROD
+
+
+def test_what_is_not_ready_is_not_promoted(tmp_path: Path, spaces: dict[str, Namespace]) -> None:
+    spaces["ml-staging"].objects["deployment", "model-green"]["status"]["readyReplicas"] = 0
+
+    assert refusal(run(tmp_path, "promote")).code == "ML-REL-021"
+
+
+def test_an_edited_release_is_not_promoted(tmp_path: Path, spaces: dict[str, Namespace]) -> None:
+    (tmp_path / "releases/flights-0001/model.onnx").write_bytes(b"other")
+
+    assert refusal(run(tmp_path, "promote")).code == "ML-REL-002"
+
+
+def test_a_stack_is_not_promoted_to_itself(tmp_path: Path, spaces: dict[str, Namespace]) -> None:
+    assert refusal(run(tmp_path, "promote", "--to", "staging")).code == "ML-REL-015"
+
+
+@pytest.fixture
+def two(tmp_path: Path, spaces: dict[str, Namespace]) -> Path:
+    """Prod: flights-0002 is live in green, flights-0001 is still in blue."""
+    write_release(tmp_path, "flights-0002", lambda r: r.update(created_at="2013-09-01T00:00:00Z"))
+    slots = f"{{blue: {{release: flights-0001, image: {image('serving')}}}, green: {{release: flights-0002}}}}"
+    (tmp_path / "Pulumi.prod.yaml").write_text(f"config:\n  ml-pipeline:slots: {slots}\n  ml-pipeline:live: green\n")
+    return tmp_path
+
+
+def back(root: Path, *words: str) -> Result:
+    return run(root, "rollback", "--stack", "prod", "--config-only", *words)
+
+
+def test_a_rollback_moves_live_and_a_second_one_does_not_move_it_again(two: Path) -> None:
+    assert "+  ml-pipeline:live: blue" in back(two).output
+    after = (two / "Pulumi.prod.yaml").read_bytes()
+
+    again = back(two)
+
+    assert (again.exit_code, "nothing to change" in again.output) == (0, True)
+    assert (two / "Pulumi.prod.yaml").read_bytes() == after
+
+
+def test_a_named_release_is_gone_back_to_in_either_direction(two: Path, spaces: dict[str, Namespace]) -> None:
+    spaces["ml-prod"].slot("green", "flights-0002", letter="c")
+    back(two, "--to", "flights-0001")
+    assert config.read(two, "prod").state.live == "blue"
+
+    back(two, "--to", "flights-0002")
+
+    state = config.read(two, "prod").state
+    assert (state.live, state.slots["green"].image) == ("green", image("serving", "c"))
+    assert refusal(back(two, "--to", "flights-0009")).code == "ML-REL-016"
+
+
+def test_an_empty_slot_or_a_bad_release_is_no_way_back(two: Path) -> None:
+    (two / "releases/flights-0001/model.onnx").write_bytes(b"other")
+    assert refusal(back(two)).code == "ML-REL-002"
+
+    (two / "Pulumi.prod.yaml").write_text(
+        "config:\n  ml-pipeline:slots: {green: {release: flights-0002}}\n  ml-pipeline:live: green\n"
+    )
+    error = refusal(back(two))
+    assert (error.code, "mlp release stage" in error.fix) == ("ML-REL-011", True)
