@@ -2,6 +2,8 @@
 
 import pytest
 
+from policies.pods import violations
+
 POD_KINDS = ("Deployment", "StatefulSet", "DaemonSet")
 NAMES = ("alertmanager", "kube-state-metrics", "mlflow", "node-exporter", "postgres", "prometheus")
 
@@ -105,3 +107,7 @@ def test_every_service_finds_pods_of_the_platform_or_of_a_slot(platform):
     for service in platform.of("Service"):
         selector = service.inputs["spec"]["selector"]
         assert selector in slots or any(selector.items() <= of_pod.items() for of_pod in labels), service.k8s_name
+
+
+def test_the_policy_pack_finds_nothing_in_the_platform(platform):
+    assert [found for one in platform for found in violations(one.type, one.inputs)] == []
