@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from ml.errors import SurroundingsError
-from toolchain import locks, paths, run
+from toolchain import locks, paths, run, trust
 
 RELEASE: Final = "bookworm"
 KEYRING: Final = "/usr/share/keyrings/debian-archive-keyring.gpg"
@@ -85,7 +85,7 @@ def ensure() -> Path:
 def key(sources: Sequence[Source]) -> str:
     """Changes with what goes into the file system, not with the day."""
     parts = [RELEASE, platform.machine(), DPKG_EXCLUDES, APT_SETTINGS, *EMPTIED, *REMOVED]
-    parts += [source.line() for source in sources]
+    parts += [source.line() for source in sources] + trust.extra_authorities()
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
@@ -181,6 +181,18 @@ def _bootstrap(root: Path, sources: Sequence[Source], log: Path) -> None:
     inside = [*private, f"--root={root}", "--mount-proc", "apt-get", "--quiet"]
     _logged([*inside, "update", "--error-on=any"], log, "apt-get update in the base image", environment)
     _logged([*inside, "--yes", "dist-upgrade"], log, "apt-get dist-upgrade in the base image", environment)
+    _trust(root)
+    _logged(
+        [*private, f"--root={root}", "update-ca-certificates"], log, "trusting this machine's authorities", environment
+    )
+
+
+def _trust(root: Path) -> None:
+    """Builds inside the image go through the network of this machine, so they trust the authorities that it trusts."""
+    directory = root / "usr/local/share/ca-certificates"
+    directory.mkdir(parents=True, exist_ok=True)
+    for index, pem in enumerate(trust.extra_authorities()):
+        (directory / f"host-{index}.crt").write_text(f"{pem}\n")
 
 
 def _logged(command: Sequence[str], log: Path, what: str, environment: dict[str, str]) -> None:
