@@ -81,6 +81,11 @@ GROUPS: Mapping[str, Group] = {
         words="the key that clients of a stack's model send",
         example="mlp api-key --stack staging",
     ),
+    "mlflow-password": Group(
+        target="ml.cli.password:mlflow_password",
+        words="the password of a stack's MLflow, for its user admin",
+        example="mlp mlflow-password --stack staging",
+    ),
 }
 
 

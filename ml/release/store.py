@@ -52,7 +52,7 @@ def next_id(root: Path, problem: str) -> str:
     used = [int(entry[-4:]) for entry in _entries(root) if entry[:-5] == problem]
     found = f"{problem}-{max(used, default=0) + 1:04d}"
     if RELEASE_ID.fullmatch(found) is None:
-        message = f"{found!r} is no release id: a name such as flights, a dash and four digits"
+        message = f"{found!r} is no release id: lower-case letters and dashes, a dash and four digits"
         raise UsageError("ML-REL-003", message, "name the release with --id, or rename the problem")
     return found
 

@@ -11,7 +11,6 @@ from ml.stack.slots import State
 
 LOGIN_SECRET = "mlflow-auth"  # noqa: S105  (the name of the secret, not its value)
 SERVICE = "mlflow"
-OUTPUT = "mlflow"
 
 
 def publish(root: Path, stack: str, state: State, found: Objects, progress: Callable[[str], None]) -> list[str]:
@@ -45,11 +44,12 @@ def publish(root: Path, stack: str, state: State, found: Objects, progress: Call
 
 def tracking_uri(root: Path, stack: str, found: Objects) -> str:
     """Where this machine reaches the stack's MLflow: the stack's output, or else the NodePort on this machine."""
-    output = commands.outputs(root, stack).get(OUTPUT)
+    urls = commands.outputs(root, stack).get("urls")
+    output = urls.get(SERVICE) if isinstance(urls, dict) else None
     if isinstance(output, str) and output.startswith(("http://", "https://")):
         return output
     port = node_port(found, SERVICE)
     if port is None:
-        message = f"stack {stack!r}: neither an output {OUTPUT!r} nor a NodePort says where MLflow answers"
+        message = f"stack {stack!r}: neither the output urls.{SERVICE} nor a NodePort says where MLflow answers"
         raise ConfigError("ML-TRACK-020", message, f"pulumi up --stack {stack}")
     return f"http://127.0.0.1:{port}"
