@@ -41,7 +41,7 @@ def plan_from(log: str) -> Plan:
         changes=_grouped(changed),
         unchanged=sum(1 for step in steps if step["op"] == "same" and _counts(step)),
         findings=tuple(dict.fromkeys(_finding(event) for event in _of(events, "policyEvent"))),
-        packs=tuple(sorted(pack for event in _of(events, "summaryEvent") for pack in _packs(event))),
+        packs=tuple(sorted({pack for event in _of(events, "summaryEvent") for pack in _packs(event)})),
         errors=tuple(dict.fromkeys(error for error in errors if error)),
         slots=tuple(_slot(name, steps) for name in SLOTS),
         state_read=any(_counts(step) for step in steps),

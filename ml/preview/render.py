@@ -61,10 +61,18 @@ def _heading(preview: Preview) -> str:
 
 
 def _headline(preview: Preview) -> str:
-    plan = preview.plan
-    candidate, champion = candidate_of(plan), champion_of(plan)
-    if blockers(preview):
-        return f"{code(candidate)} is refused" if candidate else "the change is refused"
+    candidate = candidate_of(preview.plan)
+    if not blockers(preview):
+        return _outlook(preview.plan, candidate)
+    evidence = preview.candidate is not None and preview.candidate.problems
+    if not (evidence or _at("mandatory", preview.plan)):
+        return "the preview did not finish"
+    return f"{code(candidate)} is refused" if candidate else "the change is refused"
+
+
+def _outlook(plan: Plan, candidate: str | None) -> str:
+    """What happens to the traffic when the change is applied."""
+    champion = champion_of(plan)
     if not plan.changes:
         return "nothing changes"
     if candidate is None:

@@ -60,6 +60,7 @@ def _pulumi(stack: str, root: Path, environment: Mapping[str, str], log: Path) -
     command += ["--diff", "--non-interactive", "--color", "never", "--event-log", str(log)]
     # The Automation API sets the same variable: without it the CLI does not know --event-log.
     child = {**environment, "PULUMI_DEBUG_COMMANDS": "true"}
+    child.pop("PULUMI_OPTION_POLICY_PACK", None)  # the CLI would run the pack twice: the variable adds to the flag
     try:
         done = subprocess.run(
             command, cwd=root, env=child, text=True, capture_output=True, check=False, timeout=DEADLINE_S

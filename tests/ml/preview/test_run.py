@@ -22,6 +22,7 @@ config:
 SCRIPT = """\
 #!/bin/sh
 echo "$@" > "$ARGUMENTS"
+echo "$PULUMI_OPTION_POLICY_PACK" > "$ARGUMENTS.pack"
 while [ $# -gt 0 ]; do [ "$1" = --event-log ] && log=$2; shift; done
 [ -n "$EVENTS" ] && cp "$EVENTS" "$log"
 echo "$SAYS" >&2
@@ -48,10 +49,12 @@ def _environment(root: Path, *, events: str = "", code: int = 0, says: str = "")
     return {"PATH": path, "ARGUMENTS": str(root / "args"), "EVENTS": log, "CODE": str(code), "SAYS": says}
 
 
-def test_the_pack_of_the_repository_is_always_passed(root: Path) -> None:
-    preview("staging", root=root, environment=_environment(root, events="moves"))
+def test_the_pack_of_the_repository_runs_always_and_once(root: Path) -> None:
+    environment = _environment(root, events="moves") | {"PULUMI_OPTION_POLICY_PACK": "elsewhere"}
+    preview("staging", root=root, environment=environment)
 
     arguments = (root / "args").read_text()
+    assert (root / "args.pack").read_text().strip() == "", "the pack would run twice"
     assert f"--policy-pack {root / 'policies'}" in arguments
     assert arguments.startswith("preview --stack staging")
 
