@@ -227,12 +227,8 @@ class Checkout:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        for folder in ("images", "ml"):
-            shutil.copytree(
-                CHECKOUT / folder,
-                root / folder,
-                ignore=shutil.ignore_patterns("rootfs.tar", "__pycache__"),
-            )
+        shutil.copytree(CHECKOUT / "images", root / "images", ignore=shutil.ignore_patterns("rootfs.tar"))
+        (root / "ml").symlink_to(CHECKOUT / "ml")  # only read
         (root / "images/base/rootfs.tar").write_bytes(b"a file system")
         binary = root / ".build/images/kube-state-metrics/kube-state-metrics"
         binary.parent.mkdir(parents=True)

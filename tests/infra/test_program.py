@@ -1,7 +1,6 @@
 """The whole program against recording mocks: what a stack consists of, how traffic moves, and what is refused."""
 
 import json
-import math
 import re
 
 import pulumi
@@ -200,11 +199,10 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize(("change", "damage", "reason"), REFUSED.values(), ids=REFUSED)
+@pytest.mark.parametrize("case", REFUSED.values(), ids=REFUSED)
 @pytest.mark.parametrize("preview", [True, False])
-def test_a_release_without_good_evidence_registers_nothing(  # noqa: PLR0917
-    program, checkout, deploy, change, damage, reason, preview
-):
+def test_a_release_without_good_evidence_registers_nothing(program, checkout, deploy, case, preview):
+    change, damage, reason = case
     folder = checkout.release("flights-0001", change)
     if damage is not None:
         damage(folder)
@@ -250,12 +248,20 @@ def test_a_build_context_that_cannot_be_made_is_refused_before_anything_is(progr
     assert deploy.registered == []
 
 
-def test_an_exported_number_is_finite_and_no_output_is_missing(program, checkout):
+def test_urls_are_what_a_person_types(program, checkout):
     checkout.release("flights-0001")
+    slot = {"slots": slots(blue="flights-0001")}
+    ports = '{"live": 30080, "preview": 30081, "mlflow": 30500, "prometheus": 30900, "alertmanager": 30930}'
 
-    done = program(
-        config={"slots": slots(blue="flights-0001"), "serviceType": "NodePort", "nodePorts": '{"live": 30080}'}
-    )
+    local = program(config={**slot, "serviceType": "NodePort", "nodePorts": ports}).exports["urls"]
+    balanced = program(config=slot).exports["urls"]
 
-    assert done.exports["urls"]["model"] == "http://127.0.0.1:30080"
-    assert not [v for v in done.exports.values() if v is None or (isinstance(v, float) and math.isnan(v))]
+    assert local == {
+        "model": "http://127.0.0.1:30080",
+        "model-preview": "http://127.0.0.1:30081",
+        "mlflow": "http://127.0.0.1:30500",
+        "prometheus": "http://127.0.0.1:30900",
+        "alertmanager": "http://127.0.0.1:30930",
+    }
+    assert balanced["model"] == "http://192.0.2.10"
+    assert balanced["mlflow"] == "http://mlflow.ml-staging.svc:5000"

@@ -1,0 +1,30 @@
+"""The program's own resources meet the policies: two separately written answers to the same questions."""
+
+import json
+
+import pytest
+from pulumi_policy import ResourceValidationArgs
+from pulumi_policy.proxy import unknown_checking_proxy
+
+from policies.pack import POLICIES
+
+
+def reports(resource):
+    found = []
+    args = ResourceValidationArgs(
+        resource.type, unknown_checking_proxy(dict(resource.inputs)), resource.urn, resource.name, None, None, {}, {}
+    )
+    for policy in POLICIES:
+        policy.validate(args, lambda message, _urn, name=policy.name: found.append(f"{name}: {message}"))
+    return found
+
+
+@pytest.mark.parametrize("stack", ["staging", "prod"])
+def test_every_resource_of_a_stack_passes_every_policy(program, checkout, stack):
+    for release in ("flights-0001", "flights-0002"):
+        checkout.release(release)
+    slots = {"blue": {"release": "flights-0001"}, "green": {"release": "flights-0002"}}
+
+    done = program(stack=stack, config={"slots": json.dumps(slots), "live": "green"})
+
+    assert {resource.urn: found for resource in done if (found := reports(resource))} == {}
