@@ -1,6 +1,5 @@
 """`mlp mlflow-password`: the login of a stack's MLflow. Read from the cluster, stored nowhere else."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -15,10 +14,8 @@ def mlflow_password(
     stack: Annotated[str, typer.Option(help="The stack.")] = "staging",
     root: Annotated[Path, typer.Option(hidden=True)] = repo_root(),
 ) -> None:
-    """Print the password of a stack's MLflow, and nothing else on standard output; the user's name goes beside it.
+    """Print the password of a stack's MLflow, and nothing else, so that it can be used in a command.
 
     Example: mlp mlflow-password --stack staging
     """
-    login = cluster.secret(cluster.objects(stack, config.read(root, stack).kube_context), LOGIN_SECRET)
-    print(f"user: {login['username']}", file=sys.stderr)
-    print(login["password"])
+    print(cluster.secret(cluster.objects(stack, config.read(root, stack).kube_context), LOGIN_SECRET)["password"])

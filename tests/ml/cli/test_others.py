@@ -11,7 +11,7 @@ from ml.stack.slots import State
 from tests.ml.stack.fakes import Namespace, api_server
 
 
-def test_the_password_alone_is_on_standard_output(
+def test_the_password_is_all_that_is_printed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     space = Namespace()
@@ -23,7 +23,7 @@ def test_the_password_alone_is_on_standard_output(
         assert main(["mlflow-password", "--stack", "staging", "--root", str(tmp_path)]) == 0
 
     printed = capsys.readouterr()
-    assert (printed.out, printed.err) == ("very secret\n", "user: admin\n")
+    assert (printed.out, printed.err) == ("very secret\n", "")
 
 
 def test_without_a_stack_output_the_node_port_says_where_mlflow_is(tmp_path: Path) -> None:
