@@ -6,14 +6,15 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ml.errors import PipelineError
-from toolchain import bootstrap, environment, images, paths, run, tools
+from toolchain import bootstrap, environment, host, images, paths, run, tools
 from toolchain.display import Display
 
 INTERRUPTED = 130
+_Parser = argparse.ArgumentParser
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -42,8 +43,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Everything between an empty machine and a running pipeline.",
         epilog="example: python3 -m toolchain up --stack staging",
     )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    add = _adder(commands)
+    add = _Commands(parser).add
     up = add("up", _up, "from an empty machine to a gated, served model", "up --stack staging")
     up.add_argument("--stack", default="staging", help="the stack (default: staging)")
     for name in ("setup", "test-env"):
@@ -58,20 +58,17 @@ def _parser() -> argparse.ArgumentParser:
     flow.add_argument("file", type=Path, help="the workflow")
     flow.add_argument("--event", default="push", help="the event it is run for (default: push)")
     flow.add_argument("--ref", default="refs/heads/main", help="the ref it is run for (default: refs/heads/main)")
+    flow.add_argument("--var", action="append", default=[], metavar="NAME=VALUE", help="a variable of the repository")
     return parser
 
 
-def _adder(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> "_Add":
-    return _Add(commands)
-
-
-class _Add:
+class _Commands:
     """Adds a command with its help and an example."""
 
-    def __init__(self, commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-        self._commands = commands
+    def __init__(self, parser: argparse.ArgumentParser) -> None:
+        self._commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def __call__(self, name: str, function: object, what: str, example: str) -> argparse.ArgumentParser:
+    def add(self, name: str, function: Callable[[argparse.Namespace], None], what: str, example: str) -> _Parser:
         parser = self._commands.add_parser(
             name, help=what, description=what, epilog=f"example: python3 -m toolchain {example}"
         )
@@ -81,6 +78,12 @@ class _Add:
 
 def _up(options: argparse.Namespace) -> None:
     display = Display()
+    # What can be known at once is said at once, not after the environment is made.
+    named = environment.pulumi_env().get("MLP_KUBECONFIG")
+    if named:
+        host.require_file(Path(named))
+    else:
+        host.require_root()
     _enter_environment(display)
     from toolchain import up  # noqa: PLC0415  (only after the environment is there)
 
@@ -111,7 +114,7 @@ def _clean(options: argparse.Namespace) -> None:
         print("Nothing to remove.")
         return
     print("This removes the environment, build results and the local cluster with all its data:")
-    print("".join(f"  {path}\n" for path in gone) + f"Kept: the cache of built tools, {paths.cache()}")
+    print("".join(f"  {path}\n" for path in gone) + f"Kept: the cache of built tools, {paths.cache()}", flush=True)
     if not options.yes and sys.stdin.isatty() and input("Remove? [y/N] ").strip().lower() not in {"y", "yes"}:
         return
     python = paths.venv_bin() / "python"
@@ -119,7 +122,8 @@ def _clean(options: argparse.Namespace) -> None:
         code = "from toolchain import cluster; from toolchain.display import Display; cluster.delete(Display())"
         subprocess.run([python, "-c", code], cwd=paths.repo_root(), check=True)
     for path in gone:
-        shutil.rmtree(path, ignore_errors=False) if path.exists() else None
+        if path.exists():
+            shutil.rmtree(path)
 
 
 def _lock(_options: argparse.Namespace) -> None:
@@ -135,7 +139,8 @@ def _workflow(options: argparse.Namespace) -> None:
     _enter_environment(display)
     from toolchain import workflow  # noqa: PLC0415  (needs packages)
 
-    workflow.run_file(options.file, workflow.Event(name=options.event, ref=options.ref))
+    variables = dict(entry.split("=", 1) for entry in options.var)
+    workflow.run_file(options.file, workflow.Event(name=options.event, ref=options.ref, variables=variables))
 
 
 def _enter_environment(display: Display) -> None:

@@ -28,6 +28,19 @@ def require_root() -> None:
         raise SurroundingsError("ML-HOST-005", message, "sudo make up, or name a cluster: export MLP_KUBECONFIG=<file>")
 
 
+def require_file(kubeconfig: Path) -> None:
+    """The kubeconfig that the user named is there.
+
+    Raises:
+        SurroundingsError: `ML-HOST-007` when it is not.
+    """
+    if not kubeconfig.is_file():
+        message = f"MLP_KUBECONFIG names {str(kubeconfig)!r}, which is no file"
+        raise SurroundingsError(
+            "ML-HOST-007", message, "name a kubeconfig, or unset MLP_KUBECONFIG for a local cluster"
+        )
+
+
 def missing_packages() -> list[str]:
     """Debian packages of `pins.toml` that are not installed; all of them when this is no Debian."""
     names = list(pins.load().host_packages)

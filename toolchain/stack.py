@@ -30,10 +30,10 @@ SALT = re.compile(r"^encryptionsalt:.*\n?", re.MULTILINE)
 class Stack:
     """One stack of this checkout."""
 
-    def __init__(self, name: str, env: Mapping[str, str] | None = None) -> None:
+    def __init__(self, name: str, env: Mapping[str, str] | None = None, root: Path | None = None) -> None:
         self.name = name
         self.env = dict(env) if env is not None else environment.pulumi_env()
-        self._root = paths.repo_root()
+        self._root = root or paths.repo_root()
 
     @property
     def config_file(self) -> Path:
@@ -71,7 +71,7 @@ class Stack:
             print(f"The lock of a Pulumi process that was killed is cleared: {locks[0].get('pid')}", flush=True)
             self.capture("cancel", "--yes", "--stack", self.name)
 
-    def up(self, policy_pack: Path, deadline_s: float = UP_DEADLINE_S) -> None:
+    def up(self, policy_pack: Path | None, deadline_s: float = UP_DEADLINE_S) -> None:
         """`pulumi up` with the policy pack, its output passed through.
 
         Raises:
@@ -79,7 +79,9 @@ class Stack:
             TransientError: `ML-HOST-011` when it takes longer than the deadline.
         """
         command = ["pulumi", "up", "--yes", "--non-interactive", "--stack", self.name]
-        command += ["--policy-pack", str(policy_pack), "--color", "always" if sys.stdout.isatty() else "never"]
+        command += ["--color", "always" if sys.stdout.isatty() else "never"]
+        if policy_pack is not None:
+            command += ["--policy-pack", str(policy_pack)]
         tail: collections.deque[str] = collections.deque(maxlen=40)
         with subprocess.Popen(
             command,

@@ -58,6 +58,9 @@ def machine(display: Display, *, local: bool) -> None:
         host.require_root()
         host.require_space(cold=any(_is_cold(name) for name in (*tools.CLUSTER, *tools.CLIENT)))
         host.ensure_packages(display)
+    else:
+        tools.ensure(tools.NAMED_CLUSTER[:1], display)
+        require_reachable()
     with ThreadPoolExecutor(max_workers=2, thread_name_prefix="up") as pool:
         base = pool.submit(_base_image, display)
         cluster: Future[None] | None = None
@@ -69,8 +72,6 @@ def machine(display: Display, *, local: bool) -> None:
             if waited is not None:
                 waited.result()
     images.place_kube_state_metrics()
-    if not local:
-        require_reachable()
 
 
 def is_named() -> bool:
@@ -87,8 +88,7 @@ def require_reachable() -> None:
     env = environment.pulumi_env()
     file = Path(env["KUBECONFIG"])
     fix = "check the file with `kubectl --kubeconfig FILE get nodes`; without MLP_KUBECONFIG a local cluster is used"
-    if not file.is_file():
-        raise SurroundingsError("ML-HOST-007", f"MLP_KUBECONFIG names {str(file)!r}, which is no file", fix)
+    host.require_file(file)
     command = ["kubectl", "--kubeconfig", str(file), "get", "--raw", "/readyz", f"--request-timeout={REACH_S}s"]
     if env.get("MLP_CONTEXT"):
         command += ["--context", env["MLP_CONTEXT"]]

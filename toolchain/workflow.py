@@ -29,6 +29,8 @@ class Event:
 
     name: str = "push"
     ref: str = "refs/heads/main"
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """The repository's variables, `vars.NAME`; one that is not given is empty."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +117,7 @@ class Conditions:
     """Decides `if:` for the given event. What it cannot decide is an error, never a guess."""
 
     def __init__(self, event: Event) -> None:
+        self._variables = event.variables
         self._facts = {
             "github.event_name": event.name,
             "github.ref": event.ref,
@@ -128,9 +131,14 @@ class Conditions:
         text = EXPRESSION.sub(r"\1", str(condition)).strip()
         return any(all(self._atom(part.strip()) for part in either.split("&&")) for either in text.split("||"))
 
+    def _fact(self, name: str) -> str | None:
+        if name.startswith("vars."):
+            return self._variables.get(name.removeprefix("vars."), "")
+        return self._facts.get(name)
+
     def fill(self, text: str) -> str:
-        """`text` with `${{ github.ref }}` and its like filled in; other expressions become empty, as absent secrets do."""
-        return EXPRESSION.sub(lambda found: self._facts.get(found.group(1), ""), text)
+        """`text` with `${{ github.ref }}` and its like filled in; others become empty, as absent secrets do."""
+        return EXPRESSION.sub(lambda found: self._fact(found.group(1)) or "", text)
 
     def _atom(self, text: str) -> bool:
         if text in {"always()", "success()", "true"}:
@@ -139,8 +147,9 @@ class Conditions:
             return False
         if text.startswith("!") and not text.startswith("!="):
             return not self._atom(text[1:].strip())
-        found = re.fullmatch(r"(github\.\w+)\s*(==|!=)\s*'([^']*)'", text)
-        if found is None or found.group(1) not in self._facts:
+        found = re.fullmatch(r"([\w.]+)\s*(==|!=)\s*'([^']*)'", text)
+        fact = self._fact(found.group(1)) if found else None
+        if found is None or fact is None:
             message = f"cannot decide the condition {text!r} here"
             raise UsageError(
                 "ML-HOST-015", message, "compare github.event_name, github.ref or github.ref_name with text"

@@ -7,8 +7,8 @@ import os
 
 import pulumi_docker
 import pytest
-from conftest import Project
 from fake_engine import FakeEngine
+from project import Project
 
 from toolchain import paths
 
