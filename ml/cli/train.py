@@ -86,7 +86,7 @@ def validate(through: Through = None) -> None:
         progress(f"load {problem.source}")
         table = problem.load(*(split.bounds(problem, through) if through else (None, None)))
         progress(f"check {len(table):,} rows against the contract")
-        _, ledger = contract.check(problem.contract, table, key=problem.key)
+        _, ledger = contract.sort_out(problem.contract, table, key=problem.key)
     shown = Table()
     shown.add_column("what happens to a row")
     shown.add_column("rows", justify="right")
@@ -97,6 +97,7 @@ def validate(through: Through = None) -> None:
     shown.add_row("total", f"{ledger.total:,}", style="bold")
     print(problem.source)
     Console().print(shown)
+    contract.refuse_systemic(problem.contract, ledger)
     print(
         f"rejected share {ledger.rejected_share:.2%}, at most {problem.contract.max_rejected_share:.2%}: the data pass"
     )

@@ -82,7 +82,14 @@ def across(code: str, holds: Mask) -> pa.Check:
 
 
 def check(contract: Contract, table: pd.DataFrame, *, key: Sequence[str] = ()) -> tuple[pd.DataFrame, Ledger]:
-    """Split a table by its contract.
+    """`sort_out`, then `refuse_systemic`: what training calls."""
+    accepted, ledger = sort_out(contract, table, key=key)
+    refuse_systemic(contract, ledger)
+    return accepted, ledger
+
+
+def sort_out(contract: Contract, table: pd.DataFrame, *, key: Sequence[str] = ()) -> tuple[pd.DataFrame, Ledger]:
+    """Split a table by its contract, however many rows break it.
 
     Args:
         contract: The rules.
@@ -93,7 +100,7 @@ def check(contract: Contract, table: pd.DataFrame, *, key: Sequence[str] = ()) -
         The accepted rows, in order, and the ledger.
 
     Raises:
-        DataError: If the table is empty, lacks a column or more than `max_rejected_share` of its rows are bad.
+        DataError: If the table is empty, lacks a column or breaks a rule as a whole.
     """
     rest = table.reset_index(drop=True)
     _refuse_structure(contract, rest, key)
@@ -112,8 +119,7 @@ def check(contract: Contract, table: pd.DataFrame, *, key: Sequence[str] = ()) -
         rejected={str(code): int(n) for code, n in first.value_counts().sort_index().items()},
         broken={str(code): int(n) for code, n in reasons["code"].value_counts().sort_index().items()},
     )
-    _refuse_systemic(contract, ledger)
-    return contract.schema.validate(accepted), ledger
+    return contract.schema.validate(accepted), ledger  # once more: proves the rest clean, and converts its types
 
 
 def _repeats(key: Sequence[str]) -> Mask:
@@ -168,7 +174,12 @@ def _code(context: str, column: str, rule: str) -> str:
     return name if context == "DataFrameSchema" else f"{column}:{name}"
 
 
-def _refuse_systemic(contract: Contract, ledger: Ledger) -> None:
+def refuse_systemic(contract: Contract, ledger: Ledger) -> None:
+    """Stop if so many rows are bad that the table itself is at fault.
+
+    Raises:
+        DataError: If more than `max_rejected_share` of the rows that were not dropped are rejected.
+    """
     if ledger.rejected_share <= contract.max_rejected_share:
         return
     worst = sorted(ledger.broken.items(), key=lambda item: (-item[1], item[0]))

@@ -33,7 +33,9 @@ def refuse(problem: Problem, parts: Split, x: NDArray[np.float32]) -> None:
     ]
     if found:
         raise DataError(
-            "ML-TRAIN-004", f"the answer leaks into the model: {'; '.join(found)}", "remove it from the features"
+            "ML-TRAIN-004",
+            f"the answer leaks into the model: {'; '.join(found)}",
+            "take the feature out, or correct the split",
         )
 
 

@@ -29,9 +29,7 @@ def snapshot_sha256(table: pd.DataFrame) -> str:
 
 def tree_sha256(package: str) -> str:
     """Hash of the code that makes a model: the problem's folder and the pipeline's own part."""
-    spec = importlib.util.find_spec(package)
-    folder = Path(next(iter((spec and spec.submodule_search_locations) or [])))
-    root = paths.repo_root()
+    folder, root = _folder(package), paths.repo_root()
     named = [("problem", path) for path in _sources(folder)]
     named += [(folder_name, path) for folder_name in _OUR_CODE for path in _sources(root / folder_name)]
     digest = hashlib.sha256()
@@ -58,6 +56,14 @@ def environment() -> dict[str, Any]:
 def file_sha256(path: Path) -> str:
     """Hash of a file's bytes."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _folder(package: str) -> Path:
+    spec = importlib.util.find_spec(package)
+    locations = (spec.submodule_search_locations if spec else None) or []
+    if not locations:
+        raise ValueError(f"package={package!r}: must name a folder with Python modules")
+    return Path(next(iter(locations)))
 
 
 def _sources(folder: Path) -> list[Path]:

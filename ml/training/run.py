@@ -1,5 +1,6 @@
 """`train`: from a problem and a month to a candidate for a release. Called by `mlp train` and `mlp release create`."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -76,8 +77,8 @@ def _candidate(
     problem: Problem, inputs: Inputs, trained: cache.Trained, made_from: Mapping[str, Any], out: Path
 ) -> Candidate:
     out.mkdir(parents=True, exist_ok=True)
-    (out / cache.MODEL).write_bytes(trained.model)
-    (out / cache.SERVING).write_bytes(trained.serving)
+    _place(out / cache.MODEL, trained.model)
+    _place(out / cache.SERVING, trained.serving)
     return Candidate(
         problem=problem.name,
         kind=problem.kind,
@@ -103,6 +104,13 @@ def _candidate(
         test=columns(problem.features, inputs.test_x),
         reused=False,
     )
+
+
+def _place(path: Path, content: bytes) -> None:
+    """Write in one step: whoever reads the file meanwhile sees the old one or the new one."""
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    part.write_bytes(content)
+    part.replace(path)
 
 
 def _period(problem: Problem, rows: Any) -> dict[str, Any]:
