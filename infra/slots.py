@@ -1,10 +1,9 @@
 """Which slot is live, which is idle, and what the Services point at. Pure; the decision stands in configuration."""
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from infra.names import Slot
-from infra.settings import SlotSettings
+from infra.names import SLOTS, Slot
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,14 +20,14 @@ class Plan:
         return self.live if self.idle is None else self.idle
 
 
-def plan(slots: Mapping[Slot, SlotSettings], live: Slot) -> Plan | None:
-    """The plan for what the slots hold; None while they hold nothing: then there is no Service that could be wrong.
+def plan(filled: Collection[Slot], live: Slot) -> Plan | None:
+    """The plan for the slots that hold a release; None while none does: then no Service could be right.
 
     Raises:
         ValueError: `live` holds no release; `infra.settings` has refused that before.
     """
-    if not slots:
+    if not filled:
         return None
-    if live not in slots:
+    if live not in filled:
         raise ValueError(f"live={live!r} holds no release")
-    return Plan(live=live, idle=next((slot for slot in slots if slot != live), None))
+    return Plan(live=live, idle=next((slot for slot in SLOTS if slot in filled and slot != live), None))
