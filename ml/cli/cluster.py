@@ -87,16 +87,16 @@ def logs(
             "ML-CLUSTER-013", f"component {component!r}: must be one of {', '.join(names)}", "mlp cluster status"
         )
     log = cluster.log_path(cluster.layout(), component)
+    size = log.stat().st_size if log.exists() else 0
     for line in processes.tail(log, lines):
         print(line)
     if follow:
-        for text in _growth(log):
+        for text in _growth(log, size):
             print(text, end="", flush=True)
 
 
-def _growth(log: Path) -> Iterator[str]:
-    """What is appended to a file from now on; starts over when the file was rotated."""
-    position = log.stat().st_size if log.exists() else 0
+def _growth(log: Path, position: int) -> Iterator[str]:
+    """What is appended to a file after `position`; starts over when the file was rotated."""
     while True:
         size = log.stat().st_size if log.exists() else 0
         position = 0 if size < position else position

@@ -94,7 +94,6 @@ disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.snapshotter.
   sandbox_image = {_quoted(PAUSE_IMAGE)}
   netns_mounts_under_state_dir = true
   stream_server_address = "127.0.0.1"
-  max_concurrent_downloads = 4
 
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = {_quoted(CNI_PLUGINS)}

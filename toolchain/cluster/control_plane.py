@@ -49,8 +49,7 @@ def apiserver(layout: Layout, binaries: Mapping[str, Path]) -> Component:
             f"--etcd-keyfile={layout.key('etcd-client')}",
             # The bridge's address: pods and this machine reach it, outside interfaces do not (network.py).
             f"--bind-address={NODE_IP}", f"--advertise-address={NODE_IP}", "--secure-port=6443",
-            f"--tls-cert-file={layout.certificate('apiserver')}",
-            f"--tls-private-key-file={layout.key('apiserver')}",
+            f"--tls-cert-file={layout.certificate('apiserver')}", f"--tls-private-key-file={layout.key('apiserver')}",
             "--tls-min-version=VersionTLS12",
             f"--client-ca-file={authority}",
             "--anonymous-auth=false",
@@ -61,18 +60,8 @@ def apiserver(layout: Layout, binaries: Mapping[str, Path]) -> Component:
             f"--service-account-key-file={layout.pki / 'service-accounts.pub'}",
             f"--service-account-signing-key-file={layout.key('service-accounts')}",
             "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
-            f"--kubelet-certificate-authority={authority}",
-            f"--kubelet-client-certificate={layout.certificate('apiserver-kubelet')}",
-            f"--kubelet-client-key={layout.key('apiserver-kubelet')}",
-            "--kubelet-preferred-address-types=InternalIP",
-            "--enable-aggregator-routing",
-            f"--proxy-client-cert-file={layout.certificate('front-proxy')}",
-            f"--proxy-client-key-file={layout.key('front-proxy')}",
-            f"--requestheader-client-ca-file={layout.certificate('front-proxy-ca')}",
-            "--requestheader-allowed-names=front-proxy-client",
-            "--requestheader-username-headers=X-Remote-User",
-            "--requestheader-group-headers=X-Remote-Group",
-            "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+            *_kubelet_access(layout),
+            *_aggregation(layout),
             "--profiling=false",
         ),
         ports=((NODE_IP, 6443),),
@@ -85,6 +74,30 @@ def apiserver(layout: Layout, binaries: Mapping[str, Path]) -> Component:
             layout.certificate("front-proxy-ca"), layout.certificate("apiserver-kubelet"),
         ),
     )  # fmt: skip
+
+
+def _kubelet_access(layout: Layout) -> tuple[str, ...]:
+    """How `kubectl exec` and `logs` get from the API server to the kubelet."""
+    return (
+        f"--kubelet-certificate-authority={layout.certificate('ca')}",
+        f"--kubelet-client-certificate={layout.certificate('apiserver-kubelet')}",
+        f"--kubelet-client-key={layout.key('apiserver-kubelet')}",
+        "--kubelet-preferred-address-types=InternalIP",
+    )
+
+
+def _aggregation(layout: Layout) -> tuple[str, ...]:
+    """The front proxy: the metrics API is reached at its endpoint, with an identity only the aggregator has."""
+    return (
+        "--enable-aggregator-routing",
+        f"--proxy-client-cert-file={layout.certificate('front-proxy')}",
+        f"--proxy-client-key-file={layout.key('front-proxy')}",
+        f"--requestheader-client-ca-file={layout.certificate('front-proxy-ca')}",
+        "--requestheader-allowed-names=front-proxy-client",
+        "--requestheader-username-headers=X-Remote-User",
+        "--requestheader-group-headers=X-Remote-Group",
+        "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+    )
 
 
 def controller_manager(layout: Layout, binaries: Mapping[str, Path]) -> Component:

@@ -19,6 +19,7 @@ from toolchain.cluster.starting import Starter, record_path, stale
 from toolchain.display import Display, Task
 
 NODE_DEADLINE_S: Final = 90.0
+OBJECTS_DEADLINE_S: Final = 20.0
 POLL_S: Final = 0.2
 # The kubelet ends first so that it restarts nothing, then the containers, then the rest in the reverse of the start.
 STOP_FIRST: Final = ("kubelet", "dockerd")
@@ -104,9 +105,21 @@ def _runs(where: Layout, name: str) -> bool:
 
 
 def _apply_objects(where: Layout) -> None:
-    client = api.Client(api.Credentials.of(where, "admin"))
-    with contextlib.closing(client):
-        objects.apply(client, where.certificate("ca").read_bytes())
+    deadline = time.monotonic() + OBJECTS_DEADLINE_S
+    while True:
+        try:
+            with contextlib.closing(api.Client(api.Credentials.of(where, "admin"))) as client:
+                objects.apply(client, where.certificate("ca").read_bytes())
+        except (OSError, api.ApiError) as error:
+            if time.monotonic() > deadline:
+                raise SurroundingsError(
+                    "ML-CLUSTER-015",
+                    f"the API server did not take the cluster's own objects: {error}",
+                    fix="mlp cluster logs apiserver; then mlp cluster up",
+                ) from error
+            time.sleep(POLL_S)
+        else:
+            return
 
 
 def _wait_for_node(where: Layout) -> None:

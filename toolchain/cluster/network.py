@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from ml.errors import SurroundingsError
 from toolchain.cluster.layout import BRIDGE, NODE_IP, POD_CIDR
 
 TIMEOUT_S: Final = 30
@@ -40,7 +41,11 @@ COMMIT
 
 
 def ensure() -> None:
-    """Bridge with its address, forwarding, our rules; safe to repeat."""
+    """Bridge with its address, forwarding, our rules; safe to repeat.
+
+    Raises:
+        SurroundingsError: the machine does not allow one of them.
+    """
     if not Path(f"/sys/class/net/{BRIDGE}").exists():
         _run("ip", "link", "add", BRIDGE, "type", "bridge")
     _run("ip", "address", "replace", f"{NODE_IP}/24", "dev", BRIDGE)
@@ -99,7 +104,13 @@ def removal(saved: Iterable[str]) -> str:
 
 
 def _run(*argv: str, text: str | None = None) -> None:
-    subprocess.run(argv, input=text, text=True, check=True, capture_output=True, timeout=TIMEOUT_S)
+    done = subprocess.run(argv, input=text, text=True, check=False, capture_output=True, timeout=TIMEOUT_S)
+    if done.returncode != 0:
+        raise SurroundingsError(
+            "ML-CLUSTER-014",
+            f"{' '.join(argv)} failed with exit code {done.returncode}: {done.stderr.strip()[-500:]}",
+            fix="the machine must allow bridges and iptables rules (CAP_NET_ADMIN); a container often does not",
+        )
 
 
 def _succeeds(*argv: str) -> bool:

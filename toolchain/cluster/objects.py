@@ -108,6 +108,24 @@ def _storage_class() -> tuple[str, Manifest]:
 
 
 def _metrics_api(authority: bytes) -> list[tuple[str, Manifest]]:
+    """The API server forwards metrics.k8s.io to that Service and trusts our authority for it."""
+    api = {
+        "apiVersion": "apiregistration.k8s.io/v1",
+        "kind": "APIService",
+        "metadata": {"name": "v1beta1.metrics.k8s.io"},
+        "spec": {
+            "group": "metrics.k8s.io",
+            "version": "v1beta1",
+            "groupPriorityMinimum": 100,
+            "versionPriority": 100,
+            "service": {"name": "metrics-server", "namespace": "kube-system", "port": 443},
+            "caBundle": base64.b64encode(authority).decode(),
+        },
+    }
+    return [*_metrics_service(), ("/apis/apiregistration.k8s.io/v1/apiservices/v1beta1.metrics.k8s.io", api)]
+
+
+def _metrics_service() -> list[tuple[str, Manifest]]:
     """A Service without selector whose one endpoint is the process on the node."""
     metadata = {"name": "metrics-server", "namespace": "kube-system"}
     service = {
@@ -130,21 +148,7 @@ def _metrics_api(authority: bytes) -> list[tuple[str, Manifest]]:
         "endpoints": [{"addresses": [NODE_IP], "conditions": {"ready": True}}],
         "ports": [{"name": "https", "port": 4443, "protocol": "TCP"}],
     }
-    api = {
-        "apiVersion": "apiregistration.k8s.io/v1",
-        "kind": "APIService",
-        "metadata": {"name": "v1beta1.metrics.k8s.io"},
-        "spec": {
-            "group": "metrics.k8s.io",
-            "version": "v1beta1",
-            "groupPriorityMinimum": 100,
-            "versionPriority": 100,
-            "service": {"name": "metrics-server", "namespace": "kube-system", "port": 443},
-            "caBundle": base64.b64encode(authority).decode(),
-        },
-    }
     return [
         ("/api/v1/namespaces/kube-system/services/metrics-server", service),
         ("/apis/discovery.k8s.io/v1/namespaces/kube-system/endpointslices/metrics-server", slice_),
-        ("/apis/apiregistration.k8s.io/v1/apiservices/v1beta1.metrics.k8s.io", api),
     ]

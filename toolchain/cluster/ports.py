@@ -1,7 +1,6 @@
 """Which ports the cluster needs, and who holds a port that is taken."""
 
 import ipaddress
-import socket
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -73,13 +72,3 @@ def conflicts(wanted: Iterable[tuple[str, str, int]], taken: Iterable[Listener])
         for listener in table
         if listener.blocks(address, port)
     ]
-
-
-def udp_free(address: str, port: int) -> bool:
-    """Whether a UDP port can be bound now; the address must exist on this machine."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.bind((address, port))
-        except OSError:
-            return False
-    return True

@@ -1,11 +1,13 @@
 """One walk on the real cluster, in this order: up, a pod with a volume, up again, kill -9 of everything, delete.
 
-It runs in a home of its own. A cluster that runs already is stopped first and started again afterwards.
+It runs in a home of its own. The caller's own cluster (MLP_HOME) is stopped first and started again afterwards with
+the pinned tools; a cluster of any other home is somebody's work and is never touched: the walk refuses to begin.
 `MLP_TEST_BINARIES` names a directory with kubernetes, coredns and metrics-server, instead of the pinned tools.
 """
 
 import http.client
 import os
+import re
 import shutil
 import signal
 import ssl
@@ -18,41 +20,40 @@ from typing import Any
 
 import docker
 import pytest
+import yaml
 
-from toolchain import cluster, rootfs
+from toolchain import cluster, paths, rootfs
 from toolchain.cluster import api, machine, processes, remains
 from toolchain.cluster.components import BUILT_PROGRAMS
+from toolchain.cluster.layout import BRIDGE
 from toolchain.display import Display
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 IMAGE = "127.0.0.1:5000/e2e/base:1"
 NODE_PORT = 32180
-SERVE = """
-use IO::Socket::INET;
-open(F, '>>', '/data/starts') or die "no write: $!"; print F "start\\n"; close F;
-$SIG{TERM} = sub { exit 0 };
-my $s = IO::Socket::INET->new(LocalPort => 8000, Listen => 5, ReuseAddr => 1) or die $!;
-while (my $c = $s->accept) {
-    while (<$c>) { last if /^\\r?$/ }
-    open(F, '<', '/data/starts'); my $b = join '', <F>; close F;
-    print $c "HTTP/1.0 200 OK\\r\\nContent-Length: " . length($b) . "\\r\\n\\r\\n$b"; close $c;
-}
-"""
+OURS = re.compile(r"\b(KUBE|MLP)-[A-Z]")
 
 
 def machine_state() -> dict[str, Any]:
-    """What `delete` has to leave as it was before `up`."""
-    tables = {}
-    for family in ("iptables", "ip6tables"):
-        saved = subprocess.run([f"{family}-save"], capture_output=True, text=True, check=True, timeout=30).stdout
-        tables[family] = sorted(line for line in saved.splitlines() if line.startswith("-A"))
-        tables[f"{family} chains"] = sorted(line.split()[0] for line in saved.splitlines() if "KUBE-" in line[:6])
-    return tables | {
-        "links": sorted(path.name for path in Path("/sys/class/net").iterdir()),
-        "forwarding": Path("/proc/sys/net/ipv4/ip_forward").read_text(),
-        "cgroups": sorted(str(path) for path in Path("/sys/fs/cgroup").glob("*/kubepods")),
-    }
+    """What belongs to others: `delete` has to leave it as it was before `up`."""
+    rules = [line for line in saved_rules() if line.startswith("-A") and not OURS.search(line)]
+    links = sorted(path.name for path in Path("/sys/class/net").iterdir() if path.name != BRIDGE)
+    return {"rules": rules, "links": links, "forwarding": Path("/proc/sys/net/ipv4/ip_forward").read_text()}
+
+
+def saved_rules() -> list[str]:
+    """Chains and rules of both families."""
+    argvs = (["iptables-save"], ["ip6tables-save"])
+    runs = (subprocess.run(argv, capture_output=True, text=True, check=True, timeout=30) for argv in argvs)
+    return [line for run in runs for line in run.stdout.splitlines()]
+
+
+def traces() -> list[str]:
+    """What is ours outside the root; nothing of it may be left."""
+    groups = [str(path) for path in Path("/sys/fs/cgroup").glob("*/kubepods")]
+    bridge = [str(path) for path in [Path("/sys/class/net") / BRIDGE] if path.exists()]
+    return [*groups, *bridge, *filter(OURS.search, saved_rules())]
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +69,9 @@ def binaries() -> dict[str, Path] | None:
 
 @pytest.fixture(scope="module", autouse=True)
 def home(before: dict[str, Any], binaries: dict[str, Path] | None) -> Iterator[Path]:
-    paused = cluster.running_home()
+    paused, own = cluster.running_home(), paths.home().absolute()
+    if paused not in {None, own}:
+        pytest.exit(f"a cluster of another home runs here and is not touched: MLP_HOME={paused}", returncode=6)
     with pytest.MonkeyPatch.context() as patch:
         if paused is not None:
             patch.setenv("MLP_HOME", str(paused))
@@ -84,7 +87,7 @@ def home(before: dict[str, Any], binaries: dict[str, Path] | None) -> Iterator[P
             shutil.rmtree(scratch)
             if paused is not None:
                 patch.setenv("MLP_HOME", str(paused))
-                cluster.up(Display(), binaries)
+                cluster.up(Display())
 
 
 @pytest.fixture
@@ -140,64 +143,10 @@ def push_image() -> None:
         engine.close()
 
 
-def pod_spec() -> dict[str, Any]:
-    container = {
-        "name": "web",
-        "image": IMAGE,
-        "command": ["perl", "-e", SERVE],
-        "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"cpu": "200m", "memory": "64Mi"}},
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
-        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
-    }
-    return {
-        "terminationGracePeriodSeconds": 2,
-        "automountServiceAccountToken": False,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": 10001,
-            "fsGroup": 10001,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "containers": [container],
-        "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}],
-    }
-
-
 def objects() -> list[tuple[str, dict[str, Any]]]:
-    labels = {"app": "web"}
-    restricted = {"pod-security.kubernetes.io/enforce": "restricted"}
-    core = "/api/v1/namespaces"
-    deployment = {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": "web"},
-        "spec": {
-            "replicas": 1,
-            "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": pod_spec()},
-        },
-    }
-    claim_spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
-    service_spec = {
-        "type": "NodePort",
-        "selector": labels,
-        "ports": [{"port": 80, "targetPort": 8000, "nodePort": 32180}],
-    }
-    v1 = {"apiVersion": "v1"}
-    return [
-        (f"{core}/e2e", v1 | {"kind": "Namespace", "metadata": {"name": "e2e", "labels": restricted}}),
-        (f"{core}/e2e/configmaps/kept", v1 | {"kind": "ConfigMap", "metadata": {"name": "kept"}, "data": {"a": "b"}}),
-        (
-            f"{core}/e2e/persistentvolumeclaims/data",
-            v1 | {"kind": "PersistentVolumeClaim", "metadata": {"name": "data"}, "spec": claim_spec},
-        ),
-        (f"{core}/e2e/services/web", v1 | {"kind": "Service", "metadata": {"name": "web"}, "spec": service_spec}),
-        ("/apis/apps/v1/namespaces/e2e/deployments/web", deployment),
-    ]
+    """`(path, object)` of workload.yaml: a namespace and, in it, a pod with a volume behind a NodePort."""
+    manifests = list(yaml.safe_load_all(Path(__file__).with_name("workload.yaml").read_text()))
+    return [(manifest.pop("path"), manifest) for manifest in manifests]
 
 
 def test_a_restricted_pod_writes_its_volume_and_answers_on_127_0_0_1(client: api.Client) -> None:
@@ -324,6 +273,7 @@ def test_delete_leaves_nothing(before: dict[str, Any], home: Path) -> None:
 
     assert not where.root.exists()
     assert not everything()
+    assert traces() == []
     assert machine_state() == before
     assert str(home) not in Path("/proc/self/mountinfo").read_text()
     assert cluster.running_home() is None
