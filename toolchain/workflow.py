@@ -154,7 +154,7 @@ class Conditions:
             raise UsageError(
                 "ML-HOST-015", message, "compare github.event_name, github.ref or github.ref_name with text"
             )
-        same = self._facts[found.group(1)] == found.group(3)
+        same = fact == found.group(3)
         return same if found.group(2) == "==" else not same
 
 

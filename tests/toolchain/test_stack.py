@@ -1,0 +1,130 @@
+"""One stack under the real CLI: passphrase, locks, deadline, errors."""
+
+import re
+import stat
+import time
+from pathlib import Path
+
+import pytest
+from project import Project
+
+from ml.errors import PipelineError, SurroundingsError, TransientError
+from toolchain.stack import Stack
+
+SLEEPS = "import pathlib, time\npathlib.Path('running').write_text('x')\ntime.sleep(60)\n"
+
+
+@pytest.fixture
+def home(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MLP_HOME", str(tmp_path / "home"))
+    del project.env["PULUMI_CONFIG_PASSPHRASE"]
+    project.env["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(tmp_path / "home" / "passphrase")
+    project.env["PULUMI_BACKEND_URL"] = f"file://{tmp_path}/other-state"
+    (project.root / "Pulumi.test.yaml").unlink(missing_ok=True)
+    return tmp_path / "home"
+
+
+def wait_for(path: Path) -> None:
+    deadline = time.monotonic() + 60
+    while not path.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def test_the_first_preparation_makes_passphrase_backend_and_stack(project: Project, home: Path) -> None:
+    stack = Stack("test", project.env, project.root)
+
+    stack.prepare()
+    first = (home / "passphrase").read_text()
+    stack.prepare()
+
+    assert len(first) >= 32
+    assert (home / "passphrase").read_text() == first
+    assert stat.S_IMODE((home / "passphrase").stat().st_mode) == 0o600
+    stack.up(None)
+
+
+def test_another_machines_salt_is_dropped_when_nothing_is_encrypted_with_it(project: Project, home: Path) -> None:
+    project.write("Pulumi.test.yaml", "encryptionsalt: v1:xyz:v1:abc\nconfig:\n  demo:a: b\n")
+
+    Stack("test", project.env, project.root).prepare()
+
+    text = (project.root / "Pulumi.test.yaml").read_text()
+    assert "v1:xyz" not in text
+    assert "demo:a: b" in text
+
+
+def test_a_wrong_passphrase_is_one_clear_message(project: Project) -> None:
+    project.succeed("config", "set", "--secret", "token", "s3cret")
+    wrong = project.env | {"PULUMI_CONFIG_PASSPHRASE": "another"}
+
+    with pytest.raises(SurroundingsError) as caught:
+        Stack("test", wrong, project.root).up(None)
+
+    assert caught.value.code == "ML-HOST-008"
+    assert caught.value.exit_code == 6
+    assert "does not open the secrets of stack 'test'" in str(caught.value)
+    assert "PULUMI_CONFIG_PASSPHRASE_FILE" in str(caught.value)
+
+
+def test_the_lock_of_a_killed_pulumi_is_cleared(project: Project) -> None:
+    project.write("__main__.py", SLEEPS)
+    killed = project.start("up", "--yes", "--non-interactive", "--skip-preview")
+    wait_for(project.root / "running")
+    killed.kill()
+    killed.communicate()
+    project.write("__main__.py", "import pulumi\npulumi.export('a', 1)\n")
+    stack = Stack("test", project.env, project.root)
+    with pytest.raises(PipelineError):
+        stack.up(None)
+
+    stack.clear_dead_lock()
+    stack.up(None)
+
+    assert project.output("a") == "1"
+
+
+def test_the_lock_of_a_running_pulumi_is_respected(project: Project) -> None:
+    project.write("__main__.py", SLEEPS)
+    running = project.start("up", "--yes", "--non-interactive", "--skip-preview")
+    wait_for(project.root / "running")
+
+    with pytest.raises(SurroundingsError) as caught:
+        Stack("test", project.env, project.root).clear_dead_lock()
+    running.kill()
+    running.communicate()
+
+    assert caught.value.code == "ML-HOST-009"
+    assert str(running.pid) in str(caught.value)
+
+
+def test_an_update_that_takes_too_long_is_interrupted(project: Project) -> None:
+    project.write("__main__.py", SLEEPS)
+    started = time.monotonic()
+
+    with pytest.raises(TransientError, match="ML-HOST-011"):
+        Stack("test", project.env, project.root).up(None, deadline_s=6)
+
+    assert time.monotonic() - started < 50
+
+
+def test_a_failed_update_points_to_pulumis_own_words(project: Project, capfd: pytest.CaptureFixture[str]) -> None:
+    project.write("__main__.py", "import pulumi\nraise pulumi.RunError('slot teal is no slot')\n")
+
+    with pytest.raises(PipelineError) as caught:
+        Stack("test", project.env, project.root).up(None)
+
+    assert re.search(r"ML-HOST-010: pulumi up --stack test failed with exit code \d+", str(caught.value))
+    assert "slot teal is no slot" in capfd.readouterr().out
+
+
+def test_the_stacks_outputs_come_as_text(project: Project) -> None:
+    project.write("__main__.py", "import pulumi\npulumi.export('urls', {'model': 'http://127.0.0.1:30080'})\n")
+    stack = Stack("test", project.env, project.root)
+    stack.up(None)
+
+    assert "30080" in stack.capture("stack", "output", "--json", "--stack", "test")
+
+
+def test_pulumi_is_told_to_ask_nothing(project: Project) -> None:
+    with pytest.raises(PipelineError, match="ML-HOST-010"):
+        Stack("absent", project.env, project.root).capture("stack", "output", "--stack", "absent")
