@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 UNKNOWN_CATEGORY = -1.0
+LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,12 +115,15 @@ def _encode_value(feature: Feature, lookup: Mapping[str, float], value: object, 
         raise RowError(f"row {index}: {feature.name} is missing and must be a number")
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise RowError(f"row {index}: {feature.name}={value!r}: must be a number")
+    # Compared before the conversion: an integer of any length must not overflow, and nothing may become infinite.
+    if not -LARGEST <= value <= LARGEST:
+        shown = repr(value) if isinstance(value, float) else "a longer integer"
+        rule = "fit a 32-bit float" if value - value == 0 else "be finite"
+        raise RowError(f"row {index}: {feature.name}={shown}: must {rule}")
     return _checked(feature, float(value), index)
 
 
 def _checked(feature: Feature, value: float, index: int) -> float:
-    if not np.isfinite(value):
-        raise RowError(f"row {index}: {feature.name}={value!r}: must be finite")
     if feature.minimum is not None and value < feature.minimum:
         raise RowError(
             f"row {index}: {feature.name}={value!r}: must be at least {feature.minimum} {feature.unit}".rstrip()

@@ -43,6 +43,8 @@ def test_lists_and_objects_encode_alike(rows):
         ([1, "2", "blue"], "size='2': must be a number"),
         ([1, True, "blue"], "size=True: must be a number"),
         ([1, math.inf, "blue"], "size=inf: must be finite"),
+        ([1, 1e39, "blue"], "size=1e+39: must fit a 32-bit float"),
+        ([1, 10**5000, "blue"], "size=a longer integer: must fit"),
         ([math.nan, 1, "blue"], "age=nan: must be finite"),
         ([151, 1, "blue"], "age=151.0: must be at most 150 years"),
         ([1, -6, "blue"], "size=-6.0: must be at least -5"),

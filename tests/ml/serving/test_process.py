@@ -121,7 +121,9 @@ def test_a_stop_under_load_loses_no_request_of_a_keep_alive_client(server: Serve
     threads = [threading.Thread(target=client) for _ in range(8)]
     for thread in threads:
         thread.start()
-    time.sleep(0.3)
+    deadline = time.monotonic() + 30
+    while len(statuses) < 10 * len(threads) and time.monotonic() < deadline:
+        time.sleep(0.01)
     code, _ = server.stop()
     for thread in threads:
         thread.join()
