@@ -12,12 +12,13 @@ import sys
 from pathlib import Path
 
 from ml.errors import SurroundingsError
-from toolchain import environment, locks, paths, pins, run
+from toolchain import environment, host, locks, paths, pins, run
 from toolchain.display import Display, Task
 from toolchain.tools import store
 
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 INPUTS = ("requirements.txt", "pyproject.toml", "toolchain/bootstrap-requirements.txt", "toolchain/environment.py")
+VENV_PACKAGE = "python3.11-venv"
 NETWORK_FIX = "check that the package index is reachable (`python3 -m pip download uv`), then the same command"
 
 
@@ -88,6 +89,9 @@ def _make(task: Task) -> None:
     shutil.rmtree(paths.venv(), ignore_errors=True)
     base = Path(sys.base_prefix) / "bin" / f"python{pins.load().python}"
     python = base if base.exists() else Path(sys.executable)
+    if not _can_make(python) and os.geteuid() == 0 and shutil.which("apt-get"):
+        task.now(f"installing {VENV_PACKAGE}, which Debian keeps apart from Python")
+        host.install([VENV_PACKAGE])
     answer = subprocess.run([python, "-m", "venv", paths.venv()], capture_output=True, text=True, check=False)
     if answer.returncode == 0 and _works():
         return
@@ -95,7 +99,12 @@ def _make(task: Task) -> None:
     if run.NO_SPACE in detail.lower():
         raise run.no_space(paths.venv(), detail)
     message = f"cannot make {paths.venv()} with {python}:\n{detail}"
-    raise SurroundingsError("ML-HOST-002", message, "apt-get install python3.11-venv, then the same command")
+    raise SurroundingsError("ML-HOST-002", message, f"apt-get install {VENV_PACKAGE}, then the same command")
+
+
+def _can_make(python: Path) -> bool:
+    answer = subprocess.run([python, "-c", "import ensurepip, venv"], capture_output=True, check=False)
+    return answer.returncode == 0
 
 
 def _works() -> bool:

@@ -67,15 +67,25 @@ def ensure_packages(display: Display) -> None:
         raise SurroundingsError(
             "ML-HOST-006", message, "use Debian 12, or name a cluster: export MLP_KUBECONFIG=<file>"
         )
-    with display.task("host packages", f"installing {', '.join(missing)}") as task, _services_stay_off():
-        log = paths.cache() / "logs" / "apt.log"
-        log.unlink(missing_ok=True)
-        env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
-        what = "installing Debian packages"
-        run.logged(["apt-get", "update", "-q"], log, code="ML-HOST-006", what="apt-get update", env=env)
-        install = ["apt-get", "install", "-q", "-y", "--no-install-recommends", *missing]
-        run.logged(install, log, code="ML-HOST-006", what=what, env=env)
+    with display.task("host packages", f"installing {', '.join(missing)}") as task:
+        install(missing)
         task.done(f"{len(missing)} installed")
+
+
+def install(names: list[str]) -> None:
+    """Install Debian packages, without starting any of their services; the caller is root.
+
+    Raises:
+        SurroundingsError: `ML-HOST-006` with apt's last lines.
+    """
+    log = paths.cache() / "logs" / "apt.log"
+    log.unlink(missing_ok=True)
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+    what = f"installing Debian's {', '.join(names)}"
+    with _services_stay_off():
+        run.logged(["apt-get", "update", "-q"], log, code="ML-HOST-006", what="apt-get update", env=env)
+        command = ["apt-get", "install", "-q", "-y", "--no-install-recommends", *names]
+        run.logged(command, log, code="ML-HOST-006", what=what, env=env)
 
 
 def require_space(*, cold: bool) -> None:
