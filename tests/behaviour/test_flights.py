@@ -10,8 +10,6 @@ from ml.evaluation.score import score
 from ml.flights.features import CARRIERS, DESTINATIONS, FEATURES, ORIGINS
 from tests.model.candidates import candidate
 
-pytestmark = pytest.mark.xdist_group("flights")  # one training, however the run is spread
-
 NAMES = [feature.name for feature in FEATURES]
 FINE = {"temp": 65, "dewp": 45, "humid": 48, "wind_speed": 6, "precip": 0, "pressure": 1020, "visib": 10}
 STORM = {"temp": 72, "dewp": 71, "humid": 97, "wind_speed": 25, "precip": 0.4, "pressure": 1002, "visib": 1}

@@ -15,7 +15,6 @@ from tests.ml.tracking.server import running
 
 pytestmark = [
     pytest.mark.integration,
-    pytest.mark.xdist_group("mlflow"),  # one server, however the run is spread
     # mlflow's own imports and its SQLAlchemy pool; ours raise as everywhere.
     pytest.mark.filterwarnings(
         "ignore:::mlflow.*", "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
