@@ -52,15 +52,7 @@ def train(  # noqa: PLR0913  (keyword-only: what, until when, where to; the rest
     """
     root = cache_folder() if cached is None else cached
     inputs = prepare(problem, through, seed=seed, progress=progress)
-    made_from = {
-        "snapshot_sha256": inputs.snapshot_sha256,
-        "tree_sha256": lineage.tree_sha256(problem.package),
-        "lock_sha256": lineage.lock_sha256(),
-        "environment": lineage.environment(),
-        "problem": problem.package,
-        "through": through,
-        "seed": seed,
-    }
+    made_from = _made_from(problem, inputs, through, seed)
     name = cache.key(made_from)
     trained = cache.load(root, name)
     reused = trained is not None
@@ -71,6 +63,19 @@ def train(  # noqa: PLR0913  (keyword-only: what, until when, where to; the rest
     else:
         progress("reuse an identical training")
     return replace(_candidate(problem, inputs, trained, made_from, out), reused=reused)
+
+
+def _made_from(problem: Problem, inputs: Inputs, through: str | None, seed: int) -> dict[str, Any]:
+    """All that decides what a training gives: the cache's key."""
+    return {
+        "snapshot_sha256": inputs.snapshot_sha256,
+        "tree_sha256": lineage.tree_sha256(problem.package),
+        "lock_sha256": lineage.lock_sha256(),
+        "environment": lineage.environment(),
+        "problem": problem.package,
+        "through": through,
+        "seed": seed,
+    }
 
 
 def _candidate(
