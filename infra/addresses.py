@@ -1,7 +1,6 @@
 """What to type to reach a Service, from its outputs."""
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import pulumi
 from pulumi_kubernetes.core.v1 import Service
@@ -17,33 +16,24 @@ def url(service: Service, node_host: str) -> pulumi.Output[str]:
         service: Of any type.
         node_host: Host part for a NodePort: the address of a node.
     """
-    # `Output.all` turns typed values into plain dicts, so each is reduced to text and numbers first.
-    facts = pulumi.Output.all(
-        name=service.metadata.name,
-        namespace=service.metadata.namespace,
-        port=service.spec.apply(_port),
-        balancer=service.status.apply(_balancer),
-    )
-    return facts.apply(lambda found: _url(found["port"], found, node_host))
+    inside = pulumi.Output.concat(service.metadata.name, ".", service.metadata.namespace, ".svc")
 
+    def of_type(spec: ServiceSpec) -> pulumi.Output[str] | str:
+        port = (spec.ports or [])[0]
+        if spec.type == "NodePort":
+            return f"http://{node_host}:{port.node_port}"
+        # Only here does the status matter: elsewhere the URL is known in the preview.
+        host = service.status.apply(_balancer) if spec.type == "LoadBalancer" else inside
+        return host.apply(lambda host: _with_port(host, port.port) if host else PENDING)
 
-def _port(spec: ServiceSpec) -> dict[str, str | int | None]:
-    first = (spec.ports or [])[0]
-    return {"type": spec.type, "port": first.port, "node_port": first.node_port}
+    found: pulumi.Output[str] = service.spec.apply(of_type)
+    return found
 
 
 def _balancer(status: ServiceStatus | None) -> str:
     balancer = status.load_balancer if status is not None else None
     hosts = [entry.ip or entry.hostname for entry in (balancer.ingress if balancer is not None else None) or []]
     return hosts[0] or "" if hosts else ""
-
-
-def _url(port: Mapping[str, Any], found: Mapping[str, Any], node_host: str) -> str:
-    if port["type"] == "NodePort":
-        return f"http://{node_host}:{port['node_port']}"
-    if port["type"] == "LoadBalancer":
-        return _with_port(found["balancer"], port["port"]) if found["balancer"] else PENDING
-    return _with_port(f"{found['name']}.{found['namespace']}.svc", port["port"])
 
 
 def _with_port(host: str, port: int) -> str:

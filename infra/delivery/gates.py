@@ -5,8 +5,10 @@ itself. A hook that raises stops the step: the Service stays as it is.
 """
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from time import monotonic
 from typing import Any, Final
 
@@ -84,21 +86,32 @@ async def wait_until_ready(  # noqa: PLR0913  (the last three are seams for test
         await sleep(PAUSE_S)
 
 
-def live_slot_hook(cluster: Cluster, namespace: str, digests: Mapping[Slot, str]) -> pulumi.ResourceHook:
-    """The hook for the live Service's `before_create` and `before_update`.
+@dataclass(frozen=True, kw_only=True)
+class LiveSlotGate:
+    """What the engine calls before it creates or changes the live Service."""
 
-    Args:
-        cluster: Where to look: the same cluster that the provider changes.
-        namespace: The stack's namespace.
-        digests: Slot -> digest of the record that was verified for it.
-    """
-    reader = _Reader(cluster, namespace)
+    cluster: Cluster
+    """Where to look: the same cluster that the provider changes."""
+    namespace: str
+    digests: Mapping[Slot, str]
+    """Slot -> digest of the record that was verified for it."""
+    patience_s: float = PATIENCE_S
 
-    async def gate(args: pulumi.ResourceHookArgs) -> None:
+    async def __call__(self, args: pulumi.ResourceHookArgs) -> None:
+        """Return if traffic may go where the Service is about to send it; raise `GateError` if not."""
         slot = selected_slot(args.new_inputs)
-        await wait_until_ready(slot, digests[slot], reader.read, namespace)
+        read = _Reader(self.cluster, self.namespace).read
+        await wait_until_ready(slot, self.digests[slot], read, self.namespace, patience_s=self.patience_s)
 
-    return pulumi.ResourceHook("live-slot-is-ready", gate)
+
+def live_slot_hook(gate: LiveSlotGate) -> pulumi.ResourceHook:
+    """The gate as a hook for the live Service's `before_create` and `before_update`."""
+
+    async def before(args: pulumi.ResourceHookArgs) -> None:
+        """Look at the slot that is to go live."""
+        await gate(args)
+
+    return pulumi.ResourceHook("live-slot-is-ready", before)
 
 
 def selected_slot(inputs: Mapping[str, Any] | None) -> Slot:
@@ -116,7 +129,7 @@ def selected_slot(inputs: Mapping[str, Any] | None) -> Slot:
 
 
 class _Reader:
-    """Reads one slot's objects; connects when first asked, which is never in a preview."""
+    """Reads one slot's objects; connects only when asked, which is never in a preview."""
 
     def __init__(self, cluster: Cluster, namespace: str) -> None:
         self._cluster, self._namespace = cluster, namespace
@@ -131,37 +144,37 @@ class _Reader:
         from kubernetes import client  # noqa: PLC0415
 
         name = slot_name(slot)
+        # JSON instead of the client's types: those refuse a slice whose list of endpoints is null, as an empty one is.
+        plain = {"_preload_content": False, "_request_timeout": TIMEOUT_S}
         try:
             with api_client(self._cluster) as connection:
-                slices = client.DiscoveryV1Api(connection).list_namespaced_endpoint_slice(
+                # Typed as anything, since the types of the library do not know plain answers.
+                discovery: Any = client.DiscoveryV1Api(connection)
+                apps: Any = client.AppsV1Api(connection)
+                slices = discovery.list_namespaced_endpoint_slice(
                     self._namespace,
                     label_selector=f"kubernetes.io/service-name={name}",
-                    _request_timeout=TIMEOUT_S,
+                    **plain,
                 )
-                deployment = client.AppsV1Api(connection).read_namespaced_deployment(
-                    name,
-                    self._namespace,
-                    _request_timeout=TIMEOUT_S,
-                )
+                deployment = apps.read_namespaced_deployment(name, self._namespace, **plain)
         except client.ApiException as error:
-            if error.status == 404:
+            if error.status == HTTPStatus.NOT_FOUND:
                 return SlotFacts(replicas=None, record_digest=None, ready_endpoints=0)
             raise _unreadable(name, f"{error.status} {error.reason}") from error
         except urllib3.exceptions.HTTPError as error:
             raise _unreadable(name, type(error).__name__) from error
-        metadata, spec = deployment.metadata, deployment.spec
-        annotations = (metadata.annotations if metadata is not None else None) or {}
-        return SlotFacts(
-            replicas=spec.replicas if spec is not None else None,
-            record_digest=annotations.get(RECORD_DIGEST_ANNOTATION),
-            ready_endpoints=ready_endpoints(slices.items),
-        )
+        return facts_of(json.loads(deployment.data), json.loads(slices.data)["items"])
 
 
-def ready_endpoints(slices: Iterable[Any]) -> int:
-    """How many endpoints of a Service take traffic now; a pod that shuts down is not one of them."""
-    endpoints = [endpoint for one in slices for endpoint in one.endpoints or []]
-    return sum(1 for endpoint in endpoints if endpoint.conditions and endpoint.conditions.ready)
+def facts_of(deployment: Mapping[str, Any], slices: Iterable[Mapping[str, Any]]) -> SlotFacts:
+    """The facts in a Deployment and in the EndpointSlices of its Service, as the API server writes them."""
+    endpoints = [endpoint for one in slices for endpoint in one.get("endpoints") or []]
+    return SlotFacts(
+        replicas=deployment["spec"].get("replicas", 1),
+        record_digest=(deployment["metadata"].get("annotations") or {}).get(RECORD_DIGEST_ANNOTATION),
+        # A pod that shuts down is not ready, although its endpoint may still stand there.
+        ready_endpoints=sum(1 for endpoint in endpoints if (endpoint.get("conditions") or {}).get("ready") is True),
+    )
 
 
 def _unreadable(name: str, why: str) -> GateError:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pulumi
 
 from infra.cluster import Cluster
-from infra.delivery.gates import live_slot_hook
+from infra.delivery.gates import LiveSlotGate, live_slot_hook
 from infra.delivery.image import Images
 from infra.delivery.slot import ModelSlot, ModelSlotArgs
 from infra.delivery.switch import Switch, SwitchArgs
@@ -87,7 +87,7 @@ class Model(pulumi.ComponentResource):
                 preview_type=settings.exposed_as,
                 preview_node_port=settings.node_ports.preview,
                 node_host=args.cluster.node_host,
-                gate=live_slot_hook(args.cluster, settings.namespace, digests),
+                gate=live_slot_hook(LiveSlotGate(cluster=args.cluster, namespace=settings.namespace, digests=digests)),
                 live_after=slots[args.plan.live],
             ),
             pulumi.ResourceOptions(parent=self),

@@ -1,10 +1,8 @@
 """The last look before traffic moves."""
 
-from types import SimpleNamespace
-
 import pytest
 
-from infra.delivery.gates import SlotFacts, flaws, ready_endpoints, selected_slot, wait_until_ready
+from infra.delivery.gates import SlotFacts, facts_of, flaws, selected_slot, wait_until_ready
 from ml.errors import GateError
 
 DIGEST = "d" * 64
@@ -100,15 +98,13 @@ def test_a_service_that_selects_no_slot_is_refused(inputs):
         selected_slot(inputs)
 
 
-def endpoint(ready):
-    return SimpleNamespace(conditions=SimpleNamespace(ready=ready))
-
-
 def test_only_ready_endpoints_count_over_all_slices():
     slices = [
-        SimpleNamespace(endpoints=[endpoint(True), endpoint(False)]),
-        SimpleNamespace(endpoints=None),
-        SimpleNamespace(endpoints=[endpoint(True), SimpleNamespace(conditions=None), endpoint(None)]),
+        {"endpoints": [{"conditions": {"ready": True}}, {"conditions": {"ready": False}}]},
+        {"endpoints": None},
+        {"endpoints": [{"conditions": {"ready": True}}, {}, {"conditions": {"ready": None}}]},
     ]
 
-    assert ready_endpoints(slices) == 2
+    assert facts_of({"metadata": {}, "spec": {}}, slices) == SlotFacts(
+        replicas=1, record_digest=None, ready_endpoints=2
+    )

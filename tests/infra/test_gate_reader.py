@@ -1,0 +1,112 @@
+"""The hook as a whole, with the real client library against an API server of three answers."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
+from urllib.parse import unquote
+
+import pytest
+
+from infra.cluster import Cluster
+from infra.delivery.gates import LiveSlotGate
+from ml.errors import GateError
+
+DIGEST = "d" * 64
+INPUTS = SimpleNamespace(new_inputs={"spec": {"selector": {"ml-pipeline/slot": "blue"}}})
+DEPLOYMENT = {
+    "metadata": {"name": "model-blue", "annotations": {"ml-pipeline/record-digest": DIGEST}},
+    "spec": {"replicas": 2, "selector": {}, "template": {}},
+}
+
+
+def slices(*ready):
+    endpoints = [{"addresses": ["10.0.0.1"], "conditions": {"ready": one}} for one in ready]
+    return {"items": [{"addressType": "IPv4", "endpoints": endpoints}]}
+
+
+@pytest.fixture
+def api(tmp_path):
+    """Answers by path; a number is a status code. Remembers what it was asked."""
+    answers, asked = {}, []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            path = self.path.partition("?")[0]
+            asked.append(self.path)
+            answer = answers[path]
+            status, body = (answer, {}) if isinstance(answer, int) else (200, answer)
+            content = json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(f"""\
+apiVersion: v1
+kind: Config
+current-context: test
+clusters: [{{name: test, cluster: {{server: "http://127.0.0.1:{server.server_port}"}}}}]
+contexts: [{{name: test, context: {{cluster: test, user: test}}}}]
+users: [{{name: test, user: {{}}}}]
+""")
+    cluster = Cluster(kubeconfig=kubeconfig, context="test", node_host="127.0.0.1")
+    yield SimpleNamespace(answers=answers, asked=asked, cluster=cluster)
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+PATHS = (
+    "/apis/discovery.k8s.io/v1/namespaces/ml-x/endpointslices",
+    "/apis/apps/v1/namespaces/ml-x/deployments/model-blue",
+)
+
+
+@pytest.fixture
+def gate(api):
+    """What the engine would call before the live Service changes."""
+    return LiveSlotGate(cluster=api.cluster, namespace="ml-x", digests={"blue": DIGEST}, patience_s=0)
+
+
+async def test_a_whole_slot_lets_the_service_change(api, gate):
+    api.answers.update(zip(PATHS, (slices(True, True), DEPLOYMENT), strict=True))
+
+    await gate(INPUTS)
+
+    assert unquote(api.asked[0]).endswith("?labelSelector=kubernetes.io/service-name=model-blue")
+
+
+@pytest.mark.parametrize(
+    ("answers", "reason"),
+    [
+        ((slices(True, False), DEPLOYMENT), "has 1 ready endpoints"),
+        (({"items": []}, DEPLOYMENT), "has 0 ready endpoints"),
+        (({"items": [{"addressType": "IPv4", "endpoints": None}]}, DEPLOYMENT), "has 0 ready endpoints"),
+        ((slices(True, True), 404), "does not exist"),
+        ((slices(True, True), {**DEPLOYMENT, "metadata": {"name": "model-blue"}}), "carries record digest None"),
+        ((403, DEPLOYMENT), "ML-GATE-204.*403"),
+        ((slices(True, True), 500), "ML-GATE-204.*500"),
+    ],
+)
+async def test_anything_else_stops_it(api, gate, answers, reason):
+    api.answers.update(zip(PATHS, answers, strict=True))
+
+    with pytest.raises(GateError, match=reason):
+        await gate(INPUTS)
+
+
+async def test_a_cluster_that_does_not_answer_stops_it(api, gate, tmp_path):
+    path = tmp_path / "kubeconfig"
+    path.write_text(path.read_text().replace("http://127.0.0.1:", "http://127.0.0.1:1#"))
+
+    with pytest.raises(GateError, match="ML-GATE-204"):
+        await gate(INPUTS)
