@@ -79,20 +79,22 @@ def test_nothing_is_rebuilt_when_nothing_changed(web: Project, docker_engine: Fa
 def test_each_change_of_the_build_context_rebuilds(web: Project, docker_engine: FakeEngine) -> None:
     app = web.root / "app"
     web.up()
-    digests = [web.output("repo_digest")]
+    before = web.output("repo_digest")
 
-    for change in (
-        lambda: (app / "page.html").write_text("other"),
-        lambda: (app / "page.html").rename(app / "index.html"),
-        lambda: (app / "index.html").chmod(0o755),
-        lambda: (app / "link").symlink_to("index.html"),
-        lambda: (app / "Dockerfile").write_text("FROM scratch\n"),
+    for number, change in enumerate(
+        (
+            lambda: (app / "page.html").write_text("other"),
+            lambda: (app / "page.html").rename(app / "index.html"),
+            lambda: (app / "index.html").chmod(0o755),
+            lambda: (app / "Dockerfile").write_text("FROM scratch\n"),
+        ),
+        start=2,
     ):
         change()
         web.up()
-        digests.append(web.output("repo_digest"))
+        assert len(docker_engine.builds) == number
 
-    assert len(docker_engine.builds) == len(set(digests)) == 6
+    assert web.output("repo_digest") != before
 
 
 def test_preview_shows_that_the_context_changed(web: Project, docker_engine: FakeEngine) -> None:
