@@ -28,8 +28,7 @@ def logged(  # noqa: PLR0913  (what subprocess.run takes, by keyword)
         log: Appended to; its folder is made.
         code: Error code of a failure.
         what: What the command does, for the message.
-        cwd: Working folder.
-        env: Full environment.
+        cwd, env: Working folder and full environment.
         keep_open: File descriptors the child inherits.
         fix: What to do about a failure.
 
