@@ -15,6 +15,7 @@ import pulumi
 from pulumi_kubernetes.core.v1 import Secret
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
+from infra.backing import postgres, tracking
 from infra.names import (
     API_KEY_FIELD,
     API_KEY_HASHES_FILE,
@@ -23,7 +24,6 @@ from infra.names import (
     MODEL,
     labels,
 )
-from infra.platform import postgres, tracking
 
 ENTROPY_BYTES: Final = 32
 MLFLOW_USER: Final = "operator"

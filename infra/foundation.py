@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import pulumi
 
 from infra.addresses import url
+from infra.backing.monitoring import Accounts, Monitoring, MonitoringArgs
+from infra.backing.namespace import Namespace, NamespaceArgs
+from infra.backing.postgres import Postgres, PostgresArgs
+from infra.backing.tracking import Tracking, TrackingArgs
+from infra.backing.workloads import Exposure
 from infra.credentials import Credentials, CredentialsArgs
-from infra.platform.monitoring import Accounts, Monitoring, MonitoringArgs
-from infra.platform.namespace import Namespace, NamespaceArgs
-from infra.platform.postgres import Postgres, PostgresArgs
-from infra.platform.tracking import Tracking, TrackingArgs
-from infra.platform.workloads import Exposure
 from infra.settings import Settings
 
 

@@ -188,6 +188,6 @@ POLICY: Final = ResourceValidationPolicy(
             },
         },
     ),
-    remediation_steps="Build the pod with infra.platform.pods, which meets every rule.",
+    remediation_steps="Build the pod with infra.backing.pods, which meets every rule.",
     url="docs/policies.md#pods-restricted",
 )

@@ -17,7 +17,9 @@ def compile_all(display: Display) -> None:
     """
     root = paths.repo_root()
     jobs = [(["pyproject.toml", "--extra", "dev"], root / "requirements.txt")]
-    jobs += [([str(file)], file.with_suffix(".txt")) for file in sorted(root.glob("images/*/requirements.in"))]
+    # Images take their versions from the project's own lock: client and server, training and serving agree.
+    images = sorted(file.relative_to(root) for file in root.glob("images/*/requirements.in"))
+    jobs += [([str(file), "-c", "requirements.txt"], root / file.with_suffix(".txt")) for file in images]
     for sources, target in jobs:
         with display.task(str(target.relative_to(root)), "resolving"):
             _compile(sources, target, ["--custom-compile-command", "make lock"])

@@ -30,7 +30,11 @@ def summary(stack: str, urls: Mapping[str, str], golden: Mapping[str, Any] | Non
         lines += ["", "Ask the model about a real flight:", "", curl(stack, urls["model"], body)]
     if "mlflow" in urls:
         secret = f"kubectl -n ml-{stack} get secret mlflow-auth -o go-template='{{{{.data.password | base64decode}}}}'"
-        lines += ["", "Open MLflow as the user in `username`, with the password that this prints:", ""]
+        lines += [
+            "",
+            "Open MLflow with the user and the password that these print (after `source .venv/bin/activate`):",
+            "",
+        ]
         lines += [f"  {secret.replace('password', 'username')}; echo", f"  {secret}; echo"]
     lines += [
         "",

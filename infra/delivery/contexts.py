@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pulumi
 
+from infra.backing.images import context
 from infra.names import PLATFORM_IMAGES
-from infra.platform.images import context
 from infra.settings import Settings
 from ml.errors import ConfigError, PipelineError
 from ml.release.context import assemble

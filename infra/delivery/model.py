@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pulumi
 
+from infra.backing.pods import Resources
 from infra.cluster import Cluster
 from infra.delivery.gates import LiveSlotGate, live_slot_hook
 from infra.delivery.image import Images
@@ -12,7 +13,6 @@ from infra.delivery.slot import ModelSlot, ModelSlotArgs
 from infra.delivery.switch import Switch, SwitchArgs
 from infra.foundation import Foundation
 from infra.names import LIVE_SERVICE, PREVIEW_SERVICE, Slot
-from infra.platform.pods import Resources
 from infra.release import Evidence
 from infra.settings import Settings
 from infra.slots import Plan

@@ -37,6 +37,7 @@ from pulumi_kubernetes.core.v1.outputs import Container
 from pulumi_kubernetes.meta.v1 import LabelSelectorArgs, ObjectMetaArgs
 from pulumi_kubernetes.policy.v1 import PodDisruptionBudget, PodDisruptionBudgetSpecArgs
 
+from infra.backing.pods import Resources, container, http_probe, mount, pod_spec, scratch, secret_volume
 from infra.names import (
     API_KEY_HASHES_FILE,
     API_KEYS_MOUNT,
@@ -48,7 +49,6 @@ from infra.names import (
     selector,
     slot_name,
 )
-from infra.platform.pods import Resources, container, http_probe, mount, pod_spec, scratch, secret_volume
 from infra.release import Evidence
 from infra.settings import AutoscalingSettings
 

@@ -9,9 +9,9 @@ from pulumi_kubernetes.batch.v1 import CronJob, CronJobSpecArgs, JobSpecArgs, Jo
 from pulumi_kubernetes.core.v1 import PodSpecArgs
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
+from infra.backing.pods import Resources, config_volume, container, mount, pod_spec, scratch
+from infra.backing.workloads import Identity, config
 from infra.names import Slot
-from infra.platform.pods import Resources, config_volume, container, mount, pod_spec, scratch
-from infra.platform.workloads import Identity, config
 
 NAME: Final = "drift-check"
 _RELEASE: Final = "/model"

@@ -1,4 +1,4 @@
-"""From an empty machine to a rollback on the real cluster, in the order a team lives it; each step needs the one before."""
+"""From an empty machine to a rollback on the real cluster, in the order a team lives it."""
 
 import http.client
 import json

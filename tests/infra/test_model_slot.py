@@ -2,8 +2,8 @@
 
 import pytest
 
+from infra.backing.pods import Resources
 from infra.delivery.slot import AWAIT_S, DRAIN_S, FINISH_S, PRE_STOP_S, PROGRESS_DEADLINE_S, ModelSlot, ModelSlotArgs
-from infra.platform.pods import Resources
 from infra.release import Evidence
 from infra.settings import AutoscalingSettings
 

@@ -165,7 +165,8 @@ async def _plainly(answer: Any, call: Call) -> Any:
 
 
 def _require_image(kind: str) -> None:
-    if kind != TYPE:
+    # Inside components the SDK hands over the whole chain of parents' types: `parent$docker:index/image:Image`.
+    if kind.rpartition("$")[2] != TYPE:
         message = f"this plugin has only {TYPE}, not {kind}"
         raise ImageError(f"{message}\n  Fix: install the official plugin (`pulumi plugin install resource docker`)")
 

@@ -178,7 +178,8 @@ def plugin_command(request: language_pb2.RunPluginRequest) -> list[str]:
     """How a plugin of the given kind is started."""
     program = request.info.program_directory or request.program
     if request.kind == "analyzer":
-        return [sys.executable, "-u", "-m", "pulumi.policy", *request.args[:1], program]
+        # -P: the engine hands over the directory of the program, whose packages must not shadow the standard library.
+        return [sys.executable, "-P", "-u", "-m", "pulumi.policy", *request.args[:1], program]
     return [sys.executable, "-u", str(Path(program, "__main__.py")), *request.args]
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from infra.platform.flows import FLOWS
+from infra.backing.flows import FLOWS
 from infra.workloads.drift import DriftCheck, DriftCheckArgs
 from ml.drift.__main__ import main
 

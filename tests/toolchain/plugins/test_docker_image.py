@@ -18,8 +18,11 @@ config = pulumi.Config()
 registry = None
 if config.get("password"):
     registry = docker.RegistryArgs(server="127.0.0.1:5000", username="u", password=config.require_secret("password"))
+# As in the pipeline's own program, the image has a parent: its URN holds a chain of types.
+group = pulumi.ComponentResource("test:index:Group", "group")
 image = docker.Image(
     "web",
+    opts=pulumi.ResourceOptions(parent=group),
     image_name=config.get("name") or "127.0.0.1:5000/ml-pipeline/web:1",
     build=docker.DockerBuildArgs(
         context="app",

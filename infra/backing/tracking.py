@@ -11,7 +11,7 @@ from typing import Final
 import pulumi
 from pulumi_kubernetes.core.v1 import ContainerArgs, Service
 
-from infra.platform.pods import (
+from infra.backing.pods import (
     Resources,
     claim_volume,
     container,
@@ -22,7 +22,7 @@ from infra.platform.pods import (
     scratch,
     secret_volume,
 )
-from infra.platform.workloads import Exposure, Identity, claim, deployment, scrape_service, service
+from infra.backing.workloads import Exposure, Identity, claim, deployment, scrape_service, service
 
 PORT: Final = 5000
 METRICS_PORT: Final = 9101
@@ -93,7 +93,7 @@ class Tracking(pulumi.ComponentResource):
     """What people and `mlp release publish` call."""
 
     def __init__(self, name: str, args: TrackingArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("ml-pipeline:platform:Tracking", name, None, opts)
+        super().__init__("ml-pipeline:backing:Tracking", name, None, opts)
         of = Identity(name="mlflow", component="tracking", namespace=args.namespace, parent=self)
         artifacts = claim(of, args.storage, args.storage_class)
         self.service = service(of, PORT, exposure=args.exposure)

@@ -21,7 +21,7 @@ from pulumi_kubernetes.networking.v1 import (
 )
 
 from infra import names
-from infra.platform.flows import API_SERVER, OUTSIDE, WEBHOOK, Flow, egress_flows, ingress_flows
+from infra.backing.flows import API_SERVER, OUTSIDE, WEBHOOK, Flow, egress_flows, ingress_flows
 
 PRIVATE_CIDRS: Final = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
 """RFC 1918: where cluster DNS and API servers are, whoever runs the cluster."""

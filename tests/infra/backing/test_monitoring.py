@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from infra.platform.monitoring import retention_size_mib
-from infra.platform.monitoring_files import DIRECTORY, alertmanager_files, prometheus_files, rule_files
+from infra.backing.monitoring import retention_size_mib
+from infra.backing.monitoring_files import DIRECTORY, alertmanager_files, prometheus_files, rule_files
 
 from .conftest import build_platform
 
@@ -130,12 +130,12 @@ def test_kube_state_metrics_asks_for_exactly_what_its_role_allows(platform):
 
 def test_components_announce_where_they_are(platform):
     assert {one.type for one in platform if one.type.startswith("ml-pipeline:")} == {
-        "ml-pipeline:platform:Monitoring",
-        "ml-pipeline:platform:Namespace",
-        "ml-pipeline:platform:NodeExporter",
-        "ml-pipeline:platform:Postgres",
-        "ml-pipeline:platform:StateMetrics",
-        "ml-pipeline:platform:Tracking",
+        "ml-pipeline:backing:Monitoring",
+        "ml-pipeline:backing:Namespace",
+        "ml-pipeline:backing:NodeExporter",
+        "ml-pipeline:backing:Postgres",
+        "ml-pipeline:backing:StateMetrics",
+        "ml-pipeline:backing:Tracking",
     }
 
 

@@ -12,7 +12,7 @@ from pulumi_kubernetes.apps.v1 import StatefulSet, StatefulSetSpecArgs
 from pulumi_kubernetes.core.v1 import PersistentVolumeClaimArgs, PodSpecArgs
 from pulumi_kubernetes.meta.v1 import LabelSelectorArgs, ObjectMetaArgs
 
-from infra.platform.pods import (
+from infra.backing.pods import (
     Resources,
     container,
     exec_probe,
@@ -21,7 +21,7 @@ from infra.platform.pods import (
     scratch,
     secret_volume,
 )
-from infra.platform.workloads import READY_WITHIN_S, Identity, claim_spec, service
+from infra.backing.workloads import READY_WITHIN_S, Identity, claim_spec, service
 
 PORT: Final = 5432
 PASSWORD_KEY: Final = "password"  # noqa: S105  (the name of a key, not a password)
@@ -56,7 +56,7 @@ class Postgres(pulumi.ComponentResource):
     """`host:port` inside the namespace, known once the instance is ready."""
 
     def __init__(self, name: str, args: PostgresArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("ml-pipeline:platform:Postgres", name, None, opts)
+        super().__init__("ml-pipeline:backing:Postgres", name, None, opts)
         of = Identity(name="postgres", component="storage", namespace=args.namespace, parent=self)
         service(of, PORT, headless=True)
         instance = self._stateful_set(of, args)

@@ -1,7 +1,7 @@
 """Postgres and MLflow as declared."""
 
-from infra.platform.tracking import TrackingArgs, allowed_hosts
-from infra.platform.workloads import Exposure
+from infra.backing.tracking import TrackingArgs, allowed_hosts
+from infra.backing.workloads import Exposure
 
 
 def container(platform, kind, name):

@@ -1,12 +1,12 @@
 import pulumi
 import pytest
 
-from infra.platform.monitoring import Accounts, Monitoring, MonitoringArgs
-from infra.platform.namespace import Namespace, NamespaceArgs
-from infra.platform.network import NetworkArgs
-from infra.platform.postgres import Postgres, PostgresArgs
-from infra.platform.tracking import Tracking, TrackingArgs
-from infra.platform.workloads import Exposure
+from infra.backing.monitoring import Accounts, Monitoring, MonitoringArgs
+from infra.backing.namespace import Namespace, NamespaceArgs
+from infra.backing.network import NetworkArgs
+from infra.backing.postgres import Postgres, PostgresArgs
+from infra.backing.tracking import Tracking, TrackingArgs
+from infra.backing.workloads import Exposure
 
 DIGEST = "@sha256:" + "0" * 64
 

@@ -15,8 +15,8 @@ from pulumi_kubernetes.rbac.v1 import (
     SubjectArgs,
 )
 
-from infra.platform.pods import Resources, container, http_probe, pod_spec
-from infra.platform.workloads import Identity, deployment, scrape_service, service
+from infra.backing.pods import Resources, container, http_probe, pod_spec
+from infra.backing.workloads import Identity, deployment, scrape_service, service
 
 NODE_PORT: Final = 9100
 STATE_PORT: Final = 8080
@@ -70,7 +70,7 @@ class NodeExporter(pulumi.ComponentResource):
     """Where each pod shows its metrics."""
 
     def __init__(self, name: str, args: NodeExporterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("ml-pipeline:platform:NodeExporter", name, None, opts)
+        super().__init__("ml-pipeline:backing:NodeExporter", name, None, opts)
         of = Identity(name="node-exporter", component="monitoring", namespace=args.namespace, parent=self)
         DaemonSet(
             of.name,
@@ -134,7 +134,7 @@ class StateMetrics(pulumi.ComponentResource):
     """Where it shows its metrics."""
 
     def __init__(self, name: str, args: StateMetricsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("ml-pipeline:platform:StateMetrics", name, None, opts)
+        super().__init__("ml-pipeline:backing:StateMetrics", name, None, opts)
         of = Identity(name="kube-state-metrics", component="monitoring", namespace=args.namespace, parent=self)
         _allow_listing(of, args)
         deployment(of, _state_pod(args))

@@ -17,7 +17,7 @@ from pulumi_kubernetes.core.v1 import Namespace as KubernetesNamespace
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from infra import names
-from infra.platform.network import NetworkArgs, policies
+from infra.backing.network import NetworkArgs, policies
 
 POD_SECURITY_VERSION: Final = "v1.34"
 """Pinned, so that a cluster upgrade does not change what is admitted before we have tried it."""
@@ -66,7 +66,7 @@ class Namespace(pulumi.ComponentResource):
     """Component name -> name of its ServiceAccount."""
 
     def __init__(self, name: str, args: NamespaceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("ml-pipeline:platform:Namespace", name, None, opts)
+        super().__init__("ml-pipeline:backing:Namespace", name, None, opts)
         created = self._namespace(args)
         self.namespace = created.metadata.name
         self._bounds(args)

@@ -1,8 +1,8 @@
 import json
 
-from infra.platform.flows import EXTERNAL, FLOWS, OUTSIDE, egress_flows, ingress_flows
-from infra.platform.namespace import ACCOUNTS
-from infra.platform.network import NetworkArgs
+from infra.backing.flows import EXTERNAL, FLOWS, OUTSIDE, egress_flows, ingress_flows
+from infra.backing.namespace import ACCOUNTS
+from infra.backing.network import NetworkArgs
 
 from .conftest import build_platform
 

@@ -7,11 +7,9 @@ import pulumi
 from pulumi_kubernetes.core.v1 import PodSpecArgs, Secret, Service
 
 from infra import names
-from infra.config_reader import size_bytes
-from infra.names import SLOTS, Slot
-from infra.platform import monitoring_files
-from infra.platform.exporters import NodeExporter, NodeExporterArgs, StateMetrics, StateMetricsArgs
-from infra.platform.pods import (
+from infra.backing import monitoring_files
+from infra.backing.exporters import NodeExporter, NodeExporterArgs, StateMetrics, StateMetricsArgs
+from infra.backing.pods import (
     Resources,
     claim_volume,
     config_volume,
@@ -22,7 +20,9 @@ from infra.platform.pods import (
     scratch,
     secret_volume,
 )
-from infra.platform.workloads import Exposure, Identity, claim, config, deployment, scrape_service, service
+from infra.backing.workloads import Exposure, Identity, claim, config, deployment, scrape_service, service
+from infra.config_reader import size_bytes
+from infra.names import SLOTS, Slot
 
 PROMETHEUS_PORT: Final = 9090
 ALERTMANAGER_PORT: Final = 9093
@@ -88,7 +88,7 @@ class Monitoring(pulumi.ComponentResource):
     alertmanager_service: Service
 
     def __init__(self, name: str, args: MonitoringArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("ml-pipeline:platform:Monitoring", name, None, opts)
+        super().__init__("ml-pipeline:backing:Monitoring", name, None, opts)
         within = pulumi.ResourceOptions(parent=self)
         NodeExporter(
             f"{name}-node-exporter",

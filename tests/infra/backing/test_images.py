@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from infra.backing import images
 from infra.names import PLATFORM_IMAGES
-from infra.platform import images
 from ml.errors import ConfigError
 
 ROOT = Path(__file__).parents[3]
