@@ -160,6 +160,17 @@ def _url(host: pulumi.Input[str], namespace: pulumi.Input[str], port: int) -> pu
     return pulumi.Output.format("http://{0}.{1}.svc:{2}", host, namespace, port)
 
 
+def _prometheus_flags(args: MonitoringArgs) -> list[str]:
+    return [
+        "--config.file=/etc/prometheus/config/prometheus.yml",
+        f"--storage.tsdb.path={_DATA}",
+        f"--storage.tsdb.retention.time={args.retention_days}d",
+        f"--storage.tsdb.retention.size={retention_size_mib(args.storage)}MB",
+        f"--web.listen-address=:{PROMETHEUS_PORT}",
+        "--enable-feature=expand-external-labels",
+    ]
+
+
 def _prometheus_pod(
     args: MonitoringArgs, settings: pulumi.Input[str], rules: pulumi.Input[str], data: pulumi.Input[str]
 ) -> PodSpecArgs:
@@ -168,14 +179,7 @@ def _prometheus_pod(
         image=args.image,
         resources=args.prometheus_resources,
         command=["prometheus"],
-        args=[
-            "--config.file=/etc/prometheus/config/prometheus.yml",
-            f"--storage.tsdb.path={_DATA}",
-            f"--storage.tsdb.retention.time={args.retention_days}d",
-            f"--storage.tsdb.retention.size={retention_size_mib(args.storage)}MB",
-            f"--web.listen-address=:{PROMETHEUS_PORT}",
-            "--enable-feature=expand-external-labels",
-        ],
+        args=_prometheus_flags(args),
         env={"STACK": args.stack},
         ports={"main": PROMETHEUS_PORT},
         mounts=[

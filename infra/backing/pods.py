@@ -106,21 +106,10 @@ def container(  # noqa: PLR0913  (a container has this many independent parts; a
     liveness: ProbeArgs | None = None,
     lifecycle: LifecycleArgs | None = None,
 ) -> ContainerArgs:
-    """One restricted container.
+    """One restricted container; `image` is by digest, `command` and `args` replace the image's own.
 
-    Args:
-        name: Container name.
-        image: Reference by digest.
-        resources: Requests and limits, ephemeral storage included.
-        command: Replaces the image's entry point; None keeps it.
-        args: Replaces the image's arguments.
-        env: Plain values only; secrets are files (`secret_volume`), never environment.
-        ports: Port name -> number.
-        mounts: From `mount`.
-        startup: Holds the other two probes back until the process is up.
-        readiness: Takes traffic away.
-        liveness: Restarts; must not be the readiness check under another name.
-        lifecycle: For a preStop that drains.
+    Secrets are files (`secret_volume`), never `env`. `startup` holds the other probes back; `readiness` takes traffic
+    away; `liveness` restarts and must not be the readiness check under another name.
     """
     return ContainerArgs(
         name=name,

@@ -21,7 +21,7 @@ def resolve(path: str | None) -> Transform:
     module, _, name = path.partition(":")
     function = getattr(importlib.import_module(module), name, None) if name else None
     if function is None:
-        raise ValueError(f"transform {path!r}: must be module:function, for example ml.flights.features:transform")
+        raise ValueError(f"transform {path!r}: must be module:function, for example my_problem.features:transform")
 
     def checked(rows: Matrix) -> Matrix:
         return np.asarray(function(rows), dtype=np.float32)

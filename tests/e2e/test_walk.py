@@ -2,30 +2,33 @@
 
 import http.client
 import json
-import os
 import re
-import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from ml.release import record as release_record
 from tests.e2e.machine import Machine
+from tests.e2e.reads import (
+    PROD,
+    STAGING,
+    eventually,
+    finished,
+    image,
+    kill_everything,
+    mlflow_versions,
+    next_month,
+    prometheus,
+    resource_versions,
+)
 from tests.e2e.traffic import Traffic, predict
 
 pytestmark = pytest.mark.e2e
 
-STAGING, PROD = "ml-staging", "ml-prod"
 LIVE_PORT, PROD_LIVE_PORT = 30080, 31080
 FIRST, SECOND = "flights-0001", "flights-0002"
-# Kinds whose resourceVersion moves only when somebody changes them: no HPA, CronJob or Lease, which report status.
-STILL_KINDS = (
-    "services,configmaps,secrets,serviceaccounts,deployments,statefulsets,"
-    "networkpolicies,roles,rolebindings,persistentvolumeclaims"
-)
 
 
 @pytest.fixture(scope="module")
@@ -52,21 +55,21 @@ def test_make_up_prints_a_call_that_answers(machine: Machine, first_up: str) -> 
 
 
 def test_mlflow_has_the_run_and_the_registered_version(machine: Machine, first_up: str) -> None:
-    assert _mlflow_versions(machine) == {FIRST}
+    assert mlflow_versions(machine) == {FIRST}
 
 
 def test_prometheus_counts_the_predictions(machine: Machine, call: tuple[str, str]) -> None:
-    before = _prometheus(machine, "sum(ml_predictions_total)")
+    before = prometheus(machine, "sum(ml_predictions_total)")
 
     for _ in range(200):
         predict(LIVE_PORT, *call)
 
-    _eventually(lambda: _prometheus(machine, "sum(ml_predictions_total)") >= before + 200, 90)
+    eventually(lambda: prometheus(machine, "sum(ml_predictions_total)") >= before + 200, 90)
 
 
 def test_every_scrape_target_is_up(machine: Machine, first_up: str) -> None:
-    _eventually(lambda: _prometheus(machine, "count(up == 0) or vector(0)") == 0, 120)
-    assert _prometheus(machine, "count(up == 1)") >= 6
+    eventually(lambda: prometheus(machine, "count(up == 0) or vector(0)") == 0, 120)
+    assert prometheus(machine, "count(up == 1)") >= 6
 
 
 def test_the_state_holds_only_real_resources(machine: Machine, first_up: str) -> None:
@@ -93,8 +96,8 @@ def test_every_pod_runs_restricted(machine: Machine, first_up: str) -> None:
 
 
 def test_a_pod_that_is_not_restricted_is_refused_by_the_cluster(machine: Machine, first_up: str) -> None:
-    image = _image(machine, STAGING, "model-blue")
-    refused = machine.run("kubectl", "run", "loose", "-n", STAGING, f"--image={image}", check=False)
+    loose = image(machine, STAGING, "model-blue")
+    refused = machine.run("kubectl", "run", "loose", "-n", STAGING, f"--image={loose}", check=False)
 
     assert refused.returncode != 0
     assert "violates PodSecurity" in refused.stdout
@@ -127,7 +130,7 @@ def _nan_metric(record: bytes) -> bytes:
 def test_a_bad_release_is_refused_everywhere_and_changes_nothing(
     machine: Machine, first_up: str, spoil: Callable[[bytes], bytes]
 ) -> None:
-    before = _resource_versions(machine)
+    before = resource_versions(machine)
     directory = machine.clone / "releases" / FIRST
     good = (directory / "record.json").read_bytes()
     try:
@@ -155,13 +158,13 @@ def test_a_bad_release_is_refused_everywhere_and_changes_nothing(
         assert refused.returncode != 0, f"{name}: {refused.stdout[-2000:]}"
         assert "ML-" in refused.stdout, f"{name}: {refused.stdout[-2000:]}"
         assert "Traceback" not in refused.stdout, f"{name}: {refused.stdout[-2000:]}"
-    assert _resource_versions(machine) == before
+    assert resource_versions(machine) == before
 
 
 def test_next_months_release_takes_the_traffic_without_a_failed_call(machine: Machine, call: tuple[str, str]) -> None:
     first = json.loads((machine.clone / "releases" / FIRST / "record.json").read_text())
-    before = _resource_versions(machine)
-    machine.run("mlp", "release", "create", "--through", _next_month(first["data"]["train"]["to"]), timeout_s=900)
+    before = resource_versions(machine)
+    machine.run("mlp", "release", "create", "--through", next_month(first["data"]["train"]["to"]), timeout_s=900)
     machine.run("mlp", "release", "stage", SECOND, "--stack", "staging")
 
     with Traffic(port=LIVE_PORT, key=call[0], body=call[1]) as traffic:
@@ -174,7 +177,7 @@ def test_next_months_release_takes_the_traffic_without_a_failed_call(machine: Ma
     assert traffic.versions[FIRST] > 0
     assert traffic.versions[SECOND] >= 400
     assert predict(LIVE_PORT, *call)["model_version"] == SECOND
-    assert _resource_versions(machine) != before, "control: a release that is let through does change the cluster"
+    assert resource_versions(machine) != before, "control: a release that is let through does change the cluster"
 
 
 def test_the_traffic_client_would_have_seen_an_outage(machine: Machine, call: tuple[str, str]) -> None:
@@ -192,9 +195,9 @@ def test_prod_gets_the_same_digest_without_a_build(machine: Machine, call: tuple
 
     assert SECOND in diff
     assert "docker:index:Image" not in out
-    assert _image(machine, PROD, "model-blue") == _image(machine, STAGING, "model-green")
+    assert image(machine, PROD, "model-blue") == image(machine, STAGING, "model-green")
     key = machine.text("mlp", "api-key", "--stack", "prod")
-    _eventually(lambda: predict(PROD_LIVE_PORT, key, call[1])["model_version"] == SECOND, 60)
+    eventually(lambda: predict(PROD_LIVE_PORT, key, call[1])["model_version"] == SECOND, 60)
 
 
 def test_rollback_brings_the_earlier_release_back(machine: Machine, call: tuple[str, str]) -> None:
@@ -211,7 +214,7 @@ def test_the_drift_job_reaches_a_verdict_on_live_inputs(machine: Machine, call: 
     for _ in range(300):
         predict(LIVE_PORT, *call)
     machine.run("kubectl", "create", "job", "-n", STAGING, "drift-now", "--from=cronjob/drift-check")
-    _eventually(lambda: _finished(machine, "drift-now"), 120)
+    eventually(lambda: finished(machine, "drift-now"), 120)
 
     verdict = json.loads(machine.text("kubectl", "logs", "-n", STAGING, "job/drift-now").splitlines()[-1])
     assert verdict["verdict"] in ("ok", "warn", "alarm", "inconclusive")
@@ -219,7 +222,7 @@ def test_the_drift_job_reaches_a_verdict_on_live_inputs(machine: Machine, call: 
 
 
 def test_after_a_reboot_everything_is_back_with_its_data(machine: Machine, call: tuple[str, str]) -> None:
-    killed = _kill_everything(machine)
+    killed = kill_everything(machine)
     assert killed > 20, "control: the cluster's processes were really there and are dead"
     with pytest.raises((OSError, http.client.HTTPException)):
         predict(LIVE_PORT, *call)
@@ -227,7 +230,7 @@ def test_after_a_reboot_everything_is_back_with_its_data(machine: Machine, call:
     machine.run("make", "up", timeout_s=900)
 
     assert predict(LIVE_PORT, *call)["model_version"] == FIRST
-    assert _mlflow_versions(machine) >= {FIRST, SECOND}
+    assert mlflow_versions(machine) >= {FIRST, SECOND}
 
 
 def test_a_wrong_passphrase_is_one_clear_message(machine: Machine, first_up: str, tmp_path: Path) -> None:
@@ -237,70 +240,3 @@ def test_a_wrong_passphrase_is_one_clear_message(machine: Machine, first_up: str
     assert refused.returncode != 0
     assert "passphrase" in refused.stdout
     assert "Traceback" not in refused.stdout
-
-
-def _mlflow_versions(machine: Machine) -> set[str]:
-    password = machine.text("mlp", "mlflow-password", "--stack", "staging")
-    script = (
-        "import mlflow\n"
-        "c = mlflow.MlflowClient('http://127.0.0.1:30500')\n"
-        "versions = c.search_model_versions(\"name='flights'\")\n"
-        "assert all(c.get_run(v.run_id).data.metrics for v in versions)\n"
-        "print(*[v.tags['release'] for v in versions])"
-    )
-    out = machine.run(
-        "python", "-c", script, MLFLOW_TRACKING_USERNAME="admin", MLFLOW_TRACKING_PASSWORD=password
-    ).stdout
-    return set(out.splitlines()[-1].split())
-
-
-def _prometheus(machine: Machine, query: str) -> float:
-    out = machine.text(
-        "curl", "-fsS", "--get", "http://127.0.0.1:30900/api/v1/query", "--data-urlencode", f"query={query}"
-    )
-    result = json.loads(out)["data"]["result"]
-    return float(result[0]["value"][1]) if result else 0.0
-
-
-def _eventually(check: Callable[[], bool], deadline_s: float) -> None:
-    end = time.monotonic() + deadline_s
-    while not check():
-        if time.monotonic() > end:
-            raise AssertionError(f"not true within {deadline_s} s")
-        time.sleep(1)
-
-
-def _resource_versions(machine: Machine) -> Mapping[str, str]:
-    items = machine.kubectl("get", STILL_KINDS, "-n", STAGING)["items"]
-    return {f"{i['kind']}/{i['metadata']['name']}": i["metadata"]["resourceVersion"] for i in items}
-
-
-def _image(machine: Machine, namespace: str, deployment: str) -> str:
-    spec: Any = machine.kubectl("get", "deployment", deployment, "-n", namespace)["spec"]
-    return str(spec["template"]["spec"]["containers"][0]["image"])
-
-
-def _next_month(month: str) -> str:
-    year, number = (int(part) for part in month[:7].split("-"))
-    return f"{year + number // 12:04d}-{number % 12 + 1:02d}"
-
-
-def _finished(machine: Machine, job: str) -> bool:
-    status = machine.kubectl("get", "job", job, "-n", STAGING)["status"]
-    return bool(status.get("succeeded") or status.get("failed"))
-
-
-def _kill_everything(machine: Machine) -> int:
-    """SIGKILL to every process of the walk's cluster: components, shims and all that runs in containers."""
-    home = str(machine.home).encode()
-    doomed = [int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit() and _belongs(p, home)]
-    for pid in doomed:
-        os.kill(pid, signal.SIGKILL)
-    return len(doomed)
-
-
-def _belongs(process: Path, home: bytes) -> bool:
-    try:
-        return home in (process / "cmdline").read_bytes() or b"kubepods" in (process / "cgroup").read_bytes()
-    except OSError:
-        return False

@@ -18,6 +18,12 @@ def image(name: str) -> str:
 def build_platform(*, network: NetworkArgs | None = None, webhook_url: str = "", runbook_base: str = "") -> None:
     """Everything of the platform, as the program puts it together."""
     walls = Namespace("namespace", NamespaceArgs(namespace="ml-staging", network=network or NetworkArgs()))
+    build_tracking(walls)
+    build_monitoring(walls, webhook_url, runbook_base)
+
+
+def build_tracking(walls: Namespace) -> None:
+    """MLflow on its database."""
     accounts = walls.accounts
     database = Postgres(
         "postgres",
@@ -42,6 +48,11 @@ def build_platform(*, network: NetworkArgs | None = None, webhook_url: str = "",
             public_hosts=("mlflow.example.com",),
         ),
     )
+
+
+def build_monitoring(walls: Namespace, webhook_url: str, runbook_base: str) -> None:
+    """Prometheus, Alertmanager and the exporters."""
+    accounts = walls.accounts
     Monitoring(
         "monitoring",
         MonitoringArgs(
