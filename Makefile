@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help up test setup check fmt fast e2e preview down clean lock bench bench-serving workflow
+.PHONY: help up test setup check fmt fast integration e2e preview down clean lock bench bench-serving workflow
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 18
@@ -12,7 +12,7 @@ help:            ## this list
 up:              ## from an empty machine to a gated, served model: tools, cluster, images, pulumi up
 	$(PYTHON) -m toolchain up --stack $(STACK)
 
-test: check e2e  ## everything: lint, types, fast tests, then the walk on the real local cluster
+test: check integration e2e  ## everything: lint, types, fast tests, real tools, then the walk on the real local cluster
 
 setup:           ## the Python environment and the tools, nothing else
 	$(PYTHON) -m toolchain setup
@@ -23,11 +23,14 @@ check: setup     ## format, lint, types, fast tests
 	$(BIN)/mypy
 	$(MAKE) fast
 
-fast:            ## the tests that need no cluster
-	$(BIN)/pytest -q -n 2
+fast:            ## pure and program tests: no server, no cluster
+	$(BIN)/pytest -q -n 2 --dist loadfile -m "not integration and not e2e" --durations 5
+
+integration: setup  ## the real Pulumi CLI, MLflow and promtool on this machine, without a cluster
+	$(BIN)/pytest -q -n 2 --dist loadfile -m integration --durations 5
 
 e2e: setup       ## the walk from make up to rollback on a cluster of its own (pauses a running one and resumes it)
-	$(BIN)/pytest -q -x -m e2e tests
+	$(BIN)/pytest -q -x -m e2e --durations 10 tests
 
 fmt:             ## format and fix what can be fixed
 	$(BIN)/ruff format .

@@ -29,13 +29,8 @@ def summary(stack: str, urls: Mapping[str, str], golden: Mapping[str, Any] | Non
         body = json.dumps({"features": golden}, ensure_ascii=False)
         lines += ["", "Ask the model about a real flight:", "", curl(stack, urls["model"], body)]
     if "mlflow" in urls:
-        secret = f"kubectl -n ml-{stack} get secret mlflow-auth -o go-template='{{{{.data.password | base64decode}}}}'"
-        lines += [
-            "",
-            "Open MLflow with the user and the password that these print (after `source .venv/bin/activate`):",
-            "",
-        ]
-        lines += [f"  {secret.replace('password', 'username')}; echo", f"  {secret}; echo"]
+        lines += ["", "Open MLflow as user admin; its password is printed by:", ""]
+        lines += [f"  .venv/bin/mlp mlflow-password --stack {stack}"]
     lines += [
         "",
         "Next:",

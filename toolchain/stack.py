@@ -80,13 +80,16 @@ class Stack:
         """
         command = ["pulumi", "up", "--yes", "--non-interactive", "--stack", self.name]
         command += ["--color", "always" if sys.stdout.isatty() else "never"]
+        env = dict(self.env)
         if policy_pack is not None:
             command += ["--policy-pack", str(policy_pack)]
+            # The variable would add the same pack a second time.
+            env.pop("PULUMI_OPTION_POLICY_PACK", None)
         tail: collections.deque[str] = collections.deque(maxlen=40)
         with subprocess.Popen(
             command,
             cwd=self._root,
-            env=self.env,
+            env=env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

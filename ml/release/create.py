@@ -142,9 +142,13 @@ def _facts(root: Path, release_id: str, candidate: "Candidate", now: datetime) -
 
 
 def _commit(root: Path) -> dict[str, Any]:
-    """The commit, and whether anything but releases differs from it. `tree_sha256` holds with and without git."""
+    """The commit, and whether the checkout differs from it in anything but releases and stack settings.
+
+    `tree_sha256` holds with and without git.
+    """
     commit = _git(root, "rev-parse", "HEAD")
-    changes = _git(root, "status", "--porcelain", "--", ".", ":(exclude)releases")
+    # `pulumi stack init` itself writes into the stack's settings.
+    changes = _git(root, "status", "--porcelain", "--", ".", ":(exclude)releases", ":(exclude)Pulumi.*.yaml")
     return {"commit": commit or None, "dirty": commit is None or changes != ""}
 
 

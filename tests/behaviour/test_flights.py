@@ -10,6 +10,8 @@ from ml.evaluation.score import score
 from ml.flights.features import CARRIERS, DESTINATIONS, FEATURES, ORIGINS
 from tests.model.candidates import candidate
 
+pytestmark = pytest.mark.integration
+
 NAMES = [feature.name for feature in FEATURES]
 FINE = {"temp": 65, "dewp": 45, "humid": 48, "wind_speed": 6, "precip": 0, "pressure": 1020, "visib": 10}
 STORM = {"temp": 72, "dewp": 71, "humid": 97, "wind_speed": 25, "precip": 0.4, "pressure": 1002, "visib": 1}

@@ -13,6 +13,8 @@ from ml.training.export import MAX_PARITY_DIFF
 from ml.training.run import train
 from tests.model.candidates import FIRST, SECOND, candidate
 
+pytestmark = pytest.mark.integration
+
 MAX_BYTES = 1_000_000  # it is committed
 FLOORS = {"accuracy": 0.65, "precision": 0.4, "recall": 0.5, "f1": 0.45, "roc_auc": 0.7}
 

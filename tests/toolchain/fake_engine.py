@@ -67,7 +67,9 @@ class Handler(BaseHTTPRequestHandler):
         steps = [line for line in dockerfile.splitlines() if line and not line.startswith("#")]
         arguments = json.loads(parameters.get("buildargs", ["{}"])[0])
         events = [{"stream": f"Step {n}/{len(steps)} : {step}\n"} for n, step in enumerate(steps, 1)]
-        events += [{"stream": f"the value of {name} is {value}\n"} for name, value in arguments.items()]
+        events += [
+            {"stream": f"Step 9/9 : RUN echo the value of {name} is {value}\n"} for name, value in arguments.items()
+        ]
         if self.engine.fail:
             events.append({"error": self.engine.fail, "errorDetail": {"message": self.engine.fail}})
         else:

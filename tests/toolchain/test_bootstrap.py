@@ -5,9 +5,12 @@ import subprocess
 import time
 from pathlib import Path
 
+import pytest
 from checkout import bare_python, make
 
 from toolchain import bootstrap, paths
+
+pytestmark = pytest.mark.integration
 
 
 def test_a_complete_environment_is_left_alone_in_no_time(tmp_path: Path) -> None:

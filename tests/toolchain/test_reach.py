@@ -35,8 +35,7 @@ def test_every_url_is_shown_the_live_one_first() -> None:
 def test_mlflow_shows_how_to_get_in_but_no_password() -> None:
     text = reach.summary("prod", URLS, ROW)
 
-    assert "kubectl -n ml-prod get secret mlflow-auth -o go-template='{{.data.password | base64decode}}'" in text
-    assert "{{.data.username | base64decode}}" in text
+    assert ".venv/bin/mlp mlflow-password --stack prod" in text
 
 
 def test_a_stack_without_a_live_release_has_no_call() -> None:

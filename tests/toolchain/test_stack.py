@@ -11,6 +11,8 @@ from project import Project
 from ml.errors import PipelineError, SurroundingsError, TransientError
 from toolchain.stack import Stack
 
+pytestmark = pytest.mark.integration
+
 SLEEPS = "import pathlib, time\npathlib.Path('running').write_text('x')\ntime.sleep(60)\n"
 
 

@@ -6,9 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from checkout import bare_python, make
 
 from toolchain import paths
+
+pytestmark = pytest.mark.integration
 
 ROOT = paths.repo_root()
 

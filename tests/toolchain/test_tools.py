@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from checkout import Checkout, kill, make
 
+pytestmark = pytest.mark.integration
+
 SCRIPT = b"#!/bin/sh\necho version 1.0.0\n"
 
 

@@ -19,6 +19,8 @@ import pytest
 from tests.ml.serving.client import KEY
 from tests.ml.serving.releases import make_release
 
+pytestmark = pytest.mark.integration
+
 ROW = {"features": [5.1, 3.5, 1.4, 0.2]}
 HEADERS = {"Authorization": f"Bearer {KEY}"}
 ROOT = Path(__file__).parents[3]

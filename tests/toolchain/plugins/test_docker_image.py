@@ -12,6 +12,8 @@ from project import Project
 
 from toolchain import paths
 
+pytestmark = pytest.mark.integration
+
 PROGRAM = """
 import pulumi, pulumi_docker as docker
 config = pulumi.Config()

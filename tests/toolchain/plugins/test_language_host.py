@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from project import Project
 
+pytestmark = pytest.mark.integration
+
 PACK = """
 from pulumi_policy import EnforcementLevel, PolicyPack, ResourceValidationPolicy
 

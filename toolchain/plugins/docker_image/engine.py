@@ -110,7 +110,9 @@ class Engine:
             if line.strip():
                 shown = self._masked(line.rstrip())
                 tail.append(shown)
-                self._log(shown)
+                # Thousands of lines of a package manager help nobody; a failure shows the tail.
+                if shown.startswith("Step "):
+                    self._log(shown)
 
     def _client(self) -> docker.APIClient:
         address = {"base_url": self._host} if self._host else kwargs_from_env()
