@@ -29,7 +29,7 @@ def summary(stack: str, urls: Mapping[str, str], golden: Mapping[str, Any] | Non
         body = json.dumps({"features": golden}, ensure_ascii=False)
         lines += ["", "Ask the model about a real flight:", "", curl(stack, urls["model"], body)]
     if "mlflow" in urls:
-        lines += ["", "Open MLflow as user admin; its password is printed by:", ""]
+        lines += ["", "Open MLflow as user operator; its password is printed by:", ""]
         lines += [f"  .venv/bin/mlp mlflow-password --stack {stack}"]
     lines += [
         "",

@@ -40,7 +40,8 @@ class Machine:
             check=False,
         )
         with self.log.open("a") as log:
-            log.write(f"\n$ {' '.join(command)}\n{done.stdout}\n[exit {done.returncode}]\n")
+            shown = done.stdout if logged or done.returncode else "(not logged)"
+            log.write(f"\n$ {' '.join(command)}\n{shown}\n[exit {done.returncode}]\n")
         if check and done.returncode:
             raise AssertionError(
                 f"{' '.join(command)}: exit {done.returncode}; whole output in {self.log}\n{done.stdout[-4000:]}"
@@ -51,20 +52,28 @@ class Machine:
         """The JSON that `kubectl ARGS -o json` answers."""
         return json.loads(self.run("kubectl", *args, "-o", "json", timeout_s=60).stdout)
 
+    def secret(self, *command: str) -> str:
+        """As `text`, for a command that prints a secret: its output stays out of the log."""
+        return self.run(*command, timeout_s=60, logged=False).stdout.strip()
+
     def text(self, *command: str) -> str:
         """The stripped output of a command that must succeed."""
         return self.run(*command, timeout_s=60).stdout.strip()
 
 
 def make(home: Path = HOME) -> Machine:
-    """A clean clone of this repository's HEAD with an empty home; removes what an earlier walk left."""
+    """A clean clone of this repository's HEAD with an empty home; removes what an earlier walk left.
+
+    With MLP_E2E_KEEP the home and its cluster of the last walk are used again: for writing tests, not for proof.
+    """
     clone = home / "clone"
-    shutil.rmtree(clone, ignore_errors=True)
     home.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
-    keep = {
-        k: v
-        for k, v in os.environ.items()
-        if not k.startswith(("PULUMI_", "MLP_", "KUBE", "DOCKER_HOST", "VIRTUAL_ENV"))
-    }
+    if clone.exists() and os.environ.get("MLP_E2E_KEEP"):
+        subprocess.run(["git", "-C", str(clone), "fetch", "--quiet"], check=True)
+        subprocess.run(["git", "-C", str(clone), "reset", "--quiet", "--hard", "origin/HEAD"], check=True)
+    else:
+        shutil.rmtree(clone, ignore_errors=True)
+        subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
+    foreign = ("PULUMI_", "MLP_", "KUBE", "DOCKER_HOST", "VIRTUAL_ENV")
+    keep = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
     return Machine(clone=clone, home=home / "home", log=home / "walk.log", environment=keep)

@@ -19,7 +19,7 @@ STILL_KINDS = (
 
 
 def mlflow_versions(machine: Machine) -> set[str]:
-    password = machine.text("mlp", "mlflow-password", "--stack", "staging")
+    password = machine.secret("mlp", "mlflow-password", "--stack", "staging")
     script = (
         "import mlflow\n"
         "c = mlflow.MlflowClient('http://127.0.0.1:30500')\n"
@@ -28,7 +28,7 @@ def mlflow_versions(machine: Machine) -> set[str]:
         "print(*[v.tags['release'] for v in versions])"
     )
     out = machine.run(
-        "python", "-c", script, MLFLOW_TRACKING_USERNAME="admin", MLFLOW_TRACKING_PASSWORD=password
+        "python", "-c", script, MLFLOW_TRACKING_USERNAME="operator", MLFLOW_TRACKING_PASSWORD=password
     ).stdout
     return set(out.splitlines()[-1].split())
 

@@ -41,7 +41,7 @@ def call(machine: Machine, first_up: str) -> tuple[str, str]:
     """The API key and the body of a real flight's request."""
     serving = json.loads((machine.clone / "releases" / FIRST / "serving.json").read_text())
     row = dict(zip([f["name"] for f in serving["features"]], serving["golden"]["rows"][0], strict=True))
-    return machine.text("mlp", "api-key", "--stack", "staging"), json.dumps({"features": row})
+    return machine.secret("mlp", "api-key", "--stack", "staging"), json.dumps({"features": row})
 
 
 def test_make_up_prints_a_call_that_answers(machine: Machine, first_up: str) -> None:
@@ -196,7 +196,7 @@ def test_prod_gets_the_same_digest_without_a_build(machine: Machine, call: tuple
     assert SECOND in diff
     assert "docker:index:Image" not in out
     assert image(machine, PROD, "model-blue") == image(machine, STAGING, "model-green")
-    key = machine.text("mlp", "api-key", "--stack", "prod")
+    key = machine.secret("mlp", "api-key", "--stack", "prod")
     eventually(lambda: predict(PROD_LIVE_PORT, key, call[1])["model_version"] == SECOND, 60)
 
 
