@@ -24,7 +24,7 @@ class Machine:
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def run(
-        self, *command: str, timeout_s: float = 600, check: bool = True, **extra: str
+        self, *command: str, timeout_s: float = 600, check: bool = True, logged: bool = True, **extra: str
     ) -> subprocess.CompletedProcess[str]:
         """Run `command` as typed after `source .venv/bin/activate`; output goes to the walk's log as well."""
         script = '. .venv/bin/activate && exec "$@"' if (self.clone / ".venv/bin/activate").exists() else 'exec "$@"'
