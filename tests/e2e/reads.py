@@ -64,9 +64,32 @@ def next_month(month: str) -> str:
     return f"{year + number // 12:04d}-{number % 12 + 1:02d}"
 
 
-def finished(machine: Machine, job: str) -> bool:
-    status = machine.kubectl("get", "job", job, "-n", STAGING)["status"]
-    return bool(status.get("succeeded") or status.get("failed"))
+def drift_verdict(machine: Machine, job: str) -> Any:
+    """Run the stack's drift check now and return the line that it prints."""
+    machine.run("kubectl", "create", "job", "-n", STAGING, job, "--from=cronjob/drift-check")
+
+    def finished() -> bool:
+        status = machine.kubectl("get", "job", job, "-n", STAGING)["status"]
+        return bool(status.get("succeeded") or status.get("failed"))
+
+    eventually(finished, 120)
+    return json.loads(machine.text("kubectl", "logs", "-n", STAGING, f"job/{job}").splitlines()[-1])
+
+
+def replay(machine: Machine, port: int, key: str, rows: int) -> None:
+    """Send real flights of the month after the training months, 500 a request."""
+    script = (
+        "import json, math, os, sys, httpx\n"
+        "from ml.problem import current\n"
+        "names = [f.name for f in current().features]\n"
+        "table = current().load('2013-07', '2013-07')[names].head(int(sys.argv[2]))\n"
+        "whole = [[None if v is None or v != v else v for v in row] for row in table.astype(object).values.tolist()]\n"
+        "headers = {'Authorization': 'Bearer ' + os.environ['KEY']}\n"
+        "with httpx.Client(base_url=sys.argv[1], headers=headers) as client:\n"
+        "    for i in range(0, len(whole), 500):\n"
+        "        client.post('/predict', json={'instances': whole[i : i + 500]}).raise_for_status()\n"
+    )
+    machine.run("python", "-c", script, f"http://127.0.0.1:{port}", str(rows), KEY=key)
 
 
 def kill_everything(machine: Machine) -> int:
