@@ -38,12 +38,17 @@ def test_every_link_leads_somewhere(name: str) -> None:
     assert not broken, "\n" + "\n".join(broken)
 
 
+def _told(line: str) -> str:
+    """A command without the explanation that printed lists set beside it."""
+    return re.split(r"\s{3,}", line.strip())[0]
+
+
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_every_command_exists(name: str) -> None:
     missing = [
         f"{command}: there is no {what}"
         for command in commands_in((ROOT / name).read_text())
-        if (what := missing_command(command.split())) is not None
+        if (what := missing_command(_told(command).split())) is not None
     ]
 
     assert not missing, "\n" + "\n".join(missing)
