@@ -1,0 +1,15 @@
+"""Settings of every test: properties depend on no clock, and CI draws the same examples each time."""
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "pipeline",
+    deadline=None,
+    # Slow generation is a loaded machine here, not a bad strategy.
+    suppress_health_check=[HealthCheck.too_slow],
+    # A person's runs explore; CI must not fail for a draw that the change has nothing to do with.
+    derandomize=bool(os.environ.get("CI")),
+)
+settings.load_profile("pipeline")
