@@ -115,7 +115,7 @@ def delete(
 ) -> None:
     """Stop the cluster and remove everything it made: data, images, volumes, bridge, iptables chains.
 
-    Pulumi stacks that deployed into it keep their state; `pulumi refresh` or `pulumi stack rm --force` clears that.
+    The local state of the stacks that were deployed into it goes as well; the next `make up` starts from nothing.
     """
     where = cluster.layout().root
     if not where.exists():

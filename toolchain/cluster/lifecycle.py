@@ -11,7 +11,20 @@ from typing import Final
 
 from ml.errors import SurroundingsError
 from toolchain import paths, tools
-from toolchain.cluster import api, components, config, host, machine, network, objects, pause, pki, processes, remains
+from toolchain.cluster import (
+    api,
+    components,
+    config,
+    host,
+    machine,
+    network,
+    objects,
+    pause,
+    pki,
+    processes,
+    remains,
+    stacks,
+)
 from toolchain.cluster.component import Component
 from toolchain.cluster.files import write_if_changed
 from toolchain.cluster.layout import NODE, Layout
@@ -200,7 +213,8 @@ def delete(display: Display) -> None:
         if others is None:
             network.remove(forwarding=forwarding)
             remains.remove_outside(where)
-        task.done("deleted")
+        forgotten = stacks.forget(paths.home() / "state", where.admin_kubeconfig)
+        task.done("deleted" + (f", with the state of its stacks {', '.join(forgotten)}" if forgotten else ""))
 
 
 def status() -> list[ComponentStatus]:
