@@ -19,7 +19,7 @@ def _cluster(home: Path, *command: str) -> None:
     subprocess.run([mlp, "cluster", *command], cwd=ROOT, check=True, env={**environment, "MLP_HOME": str(home)})
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def machine() -> Iterator[Machine]:
     ours, keep = HOME / "home", bool(os.environ.get("MLP_E2E_KEEP"))
     paused = cluster.running_home()
