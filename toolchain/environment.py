@@ -36,6 +36,9 @@ def pulumi_env(base: Mapping[str, str] | None = None) -> dict[str, str]:
         for word, path in where.items():
             value = value.replace(word, path)  # noqa: PLW2901  (three short substitutions)
         env[name] = env.get(name) or value
+    if not env.get("PULUMI_CONFIG_PASSPHRASE"):
+        # Set but empty, as CI systems do with a secret that is missing, the CLI would take it for the passphrase.
+        env.pop("PULUMI_CONFIG_PASSPHRASE", None)
     if not (env.get("PULUMI_CONFIG_PASSPHRASE") or env.get("PULUMI_CONFIG_PASSPHRASE_FILE")):
         env["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(paths.home() / "passphrase")
     env["KUBECONFIG"] = env.get("MLP_KUBECONFIG") or str(local_kubeconfig())
@@ -73,6 +76,7 @@ def shell_script() -> str:
             value = value.replace(word, path)  # noqa: PLW2901  (two short substitutions)
         lines.append(f'{name}="${{{name}:-{value}}}"; export {name}')
     lines += [
+        '[ -n "${PULUMI_CONFIG_PASSPHRASE:-}" ] || unset PULUMI_CONFIG_PASSPHRASE',
         'if [ -z "${PULUMI_CONFIG_PASSPHRASE:-}${PULUMI_CONFIG_PASSPHRASE_FILE:-}" ]; then',
         '    PULUMI_CONFIG_PASSPHRASE_FILE="${MLP_HOME}/passphrase"; export PULUMI_CONFIG_PASSPHRASE_FILE',
         "fi",

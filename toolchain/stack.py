@@ -52,6 +52,7 @@ class Stack:
             Path(backend.path).mkdir(parents=True, exist_ok=True)
         if made:
             self._forget_foreign_salt()
+        self._adopt_salt()
         self.capture("stack", "select", "--create", self.name)
 
     def clear_dead_lock(self) -> None:
@@ -159,6 +160,25 @@ class Stack:
         text = self.config_file.read_text() if self.config_file.exists() else ""
         if SALT.search(text) and "secure:" not in text:
             self.config_file.write_text(SALT.sub("", text))
+
+    def _adopt_salt(self) -> None:
+        """Give a second checkout's settings the salt of the stack's secrets, which the state remembers.
+
+        Without it the CLI would draw another one and then call the passphrase incorrect.
+        """
+        text = self.config_file.read_text() if self.config_file.exists() else ""
+        if SALT.search(text):
+            return
+        done = subprocess.run(
+            ["pulumi", "stack", "export", "--stack", self.name, "--non-interactive"], cwd=self._root, env=self.env,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode:  # there is no such stack yet
+            return
+        provider = (json.loads(done.stdout).get("deployment") or {}).get("secrets_providers") or {}
+        if provider.get("type") == "passphrase":
+            salt = provider["state"]["salt"]
+            self.config_file.write_text(f"{text.rstrip()}\nencryptionsalt: {salt}\n".lstrip())
 
     def _lock_files(self) -> list[Path]:
         backend = urllib.parse.urlsplit(self.env["PULUMI_BACKEND_URL"])

@@ -86,3 +86,10 @@ def test_mlp_home_and_cache_move_the_state(monkeypatch: pytest.MonkeyPatch) -> N
 
     assert paths.home() == Path("/a")
     assert paths.cache() == Path("/b")
+
+
+def test_an_empty_passphrase_is_none_at_all() -> None:
+    env = environment.pulumi_env({"PULUMI_CONFIG_PASSPHRASE": ""})
+
+    assert "PULUMI_CONFIG_PASSPHRASE" not in env
+    assert env["PULUMI_CONFIG_PASSPHRASE_FILE"].endswith("/passphrase")

@@ -45,6 +45,21 @@ def test_the_first_preparation_makes_passphrase_backend_and_stack(project: Proje
     stack.up(None)
 
 
+def test_a_second_checkout_takes_the_salt_of_the_state(project: Project, home: Path) -> None:
+    Stack("test", project.env, project.root).prepare()
+    Stack("test", project.env, project.root).up(None)
+    settings = project.root / "Pulumi.test.yaml"
+    first = re.search(r"encryptionsalt: \S+", settings.read_text())
+    settings.write_text("config:\n  demo:a: b\n")
+
+    Stack("test", project.env, project.root).prepare()
+    Stack("test", project.env, project.root).up(None)
+
+    assert first is not None
+    assert first[0] in settings.read_text()
+    assert "demo:a: b" in settings.read_text()
+
+
 def test_another_machines_salt_is_dropped_when_nothing_is_encrypted_with_it(project: Project, home: Path) -> None:
     project.write("Pulumi.test.yaml", "encryptionsalt: v1:xyz:v1:abc\nconfig:\n  demo:a: b\n")
 

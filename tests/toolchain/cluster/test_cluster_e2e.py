@@ -274,6 +274,9 @@ def test_delete_leaves_nothing(before: dict[str, Any], home: Path) -> None:
     assert not where.root.exists()
     assert not everything()
     assert traces() == []
-    assert machine_state() == before
+    after = machine_state()
+    # A cluster that was paused for this walk still loses its pods' links meanwhile; none may be added.
+    assert set(after.pop("links")) <= set(before["links"])
+    assert after == {name: value for name, value in before.items() if name != "links"}
     assert str(home) not in Path("/proc/self/mountinfo").read_text()
     assert cluster.running_home() is None
