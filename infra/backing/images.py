@@ -11,6 +11,7 @@ from typing import Final
 from infra.names import PLATFORM_IMAGES
 from ml.errors import ConfigError
 from ml.release.closure import source_files
+from ml.release.mirror import mirror
 
 WORKER_ENTRIES: Final = ("ml.drift",)
 """What jobs in the cluster run with `python3 -m`; the image holds these and what they import of ours."""
@@ -60,19 +61,6 @@ def _worker_files(root: Path) -> dict[Path, Path]:
 
 
 def _assemble(root: Path, name: str, files: Mapping[Path, Path], keep: Path | None = None) -> Path:
-    """Make `.build/images/<name>` hold exactly `files` (and `keep`), and touch nothing that is right already."""
     target = root / _BUILD / name
-    wanted = {target / path for path in files} | ({keep} if keep else set())
-    for left in sorted(target.rglob("*"), reverse=True):  # what a folder holds comes before the folder
-        if left.is_dir() and not left.is_symlink():
-            if not any(left.iterdir()):
-                left.rmdir()
-        elif left not in wanted or left.is_symlink():
-            left.unlink()
-    for path, source in files.items():
-        file, content = target / path, source.read_bytes()
-        file.parent.mkdir(parents=True, exist_ok=True)
-        if not file.exists() or file.read_bytes() != content:
-            file.write_bytes(content)
-        file.chmod(0o644)  # a mode is part of an image layer and must not depend on a checkout's umask
+    mirror(files, target, keep=[keep] if keep else [])
     return target

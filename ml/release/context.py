@@ -5,16 +5,15 @@ Called by the Pulumi program, and only for a slot that has no image yet.
 """
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 
 from ml.errors import ConfigError
 from ml.release.closure import source_files
+from ml.release.mirror import mirror
 from ml.release.store import FILES, RECORD, verify
 
 _ENTRY = "ml.serving"
 _RECIPE = Path("images/serving")
-_MODE = 0o644
 
 
 def assemble(root: Path, release_id: str, target: Path) -> Path:
@@ -37,7 +36,7 @@ def assemble(root: Path, release_id: str, target: Path) -> Path:
     files = {path.relative_to(recipe): path for path in sorted(recipe.rglob("*")) if path.is_file()}
     files |= {path: root / path for path in source_files(root, _entries(release.directory / "serving.json"))}
     files |= {Path("model") / name: release.directory / name for name in (RECORD, *FILES)}
-    _mirror({path: source.read_bytes() for path, source in files.items()}, target)
+    mirror(files, target)
     return target
 
 
@@ -45,20 +44,3 @@ def _entries(serving: Path) -> list[str]:
     """The server itself, and the module of the transform that the release names, which no import shows."""
     transform = json.loads(serving.read_bytes())["transform"]
     return [_ENTRY] if transform is None else [_ENTRY, str(transform).partition(":")[0]]
-
-
-def _mirror(files: Mapping[Path, bytes], target: Path) -> None:
-    """Make `target` hold exactly `files`; a file that is right already is not touched."""
-    wanted = {target / path for path in files}
-    for left in sorted(target.rglob("*"), reverse=True):  # what a folder holds comes before the folder
-        if left.is_dir() and not left.is_symlink():
-            if not any(left.iterdir()):
-                left.rmdir()
-        elif left not in wanted or left.is_symlink():
-            left.unlink()
-    for path, content in files.items():
-        file = target / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        if not file.exists() or file.read_bytes() != content:
-            file.write_bytes(content)
-        file.chmod(_MODE)  # the mode is part of an image layer, and must not depend on the umask of a checkout
