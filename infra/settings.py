@@ -17,7 +17,7 @@ from infra.cluster import Cluster, named
 from infra.config_reader import CPU_RULE, SIZE_RULE, Reader, Rule, cpu_cores, size_bytes
 from infra.names import DIGEST_PATTERN, PLATFORM_IMAGES, PROJECT, SLOTS, Slot, namespace
 from ml.errors import ConfigError, PipelineError
-from ml.release.fields import RELEASE_ID
+from ml.release.record import RELEASE_ID
 
 ServiceType = Literal["LoadBalancer", "NodePort", "ClusterIP"]
 SERVICE_TYPES: Final[tuple[ServiceType, ...]] = ("LoadBalancer", "NodePort", "ClusterIP")

@@ -26,7 +26,8 @@ from infra.names import (
     SLOTS,
     slot_name,
 )
-from ml.release.record import parse, problems
+from ml.release.proof import problems
+from ml.release.record import parse
 from policies.reading import UNKNOWN, PodObject, containers, dig, pods
 
 

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from ml.errors import GateError, UsageError
 from ml.release import policy as policies
-from ml.release.fields import RELEASE_ID, SCHEMA
+from ml.release.fields import SCHEMA
 from ml.release.gate import evidence_of, judge, plain, section
-from ml.release.record import OF_A_VERDICT, canonical_bytes, problems, seal
+from ml.release.proof import OF_A_VERDICT, problems
+from ml.release.record import RELEASE_ID, canonical_bytes, seal
 from ml.release.record import Problem as RecordProblem
 from ml.release.store import RECORD, Release, load, next_id, verify
 from ml.security.result import Scan

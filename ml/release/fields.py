@@ -1,23 +1,28 @@
-"""The shape of a release record and of a gate policy: which fields, of which type. Pure, standard library only.
+"""The shape of a release record and of a gate policy: the JSON Schemas in `schema/`, one file a section.
 
-Says where a value breaks its rule and never raises, whatever JSON it is given. Called by `ml.release.record`.
+Says where a value breaks its rule and never raises, whatever JSON it is given. Called by `ml.release.proof`. The model
+server has no validator and never comes here: it asks `ml.release.record` whether the record is as it was sealed.
 """
 
+import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import date, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
 
-from ml.release.gate import METRICS, is_number
+from ml.release.gate import is_number
+from ml.release.record import short
 
-SCHEMA = "ml-pipeline/release/v1"
-RELEASE_ID = re.compile(r"[a-z][a-z0-9-]*-[0-9]{4}")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-
-Rule = Callable[[Any], str | None]
-"""Says what a value must be when it is not; None when it is right."""
+SCHEMA: Final = "ml-pipeline/release/v2"
+"""What new records say; the schema knows which older ones are read as well."""
+FOLDER: Final = Path(__file__).with_name("schema")
+_BASE: Final = "https://ml-pipeline.invalid/release/"  # names the files among themselves; nothing is fetched
+_SLOW: Final = ("rfc3987_syntax", "isoduration")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,214 +36,132 @@ class Flaw:
 
 def record_flaws(record: object) -> list[Flaw]:
     """Every field of a record that is missing, unknown or of the wrong shape."""
-    return list(_walk("record", record, _RECORD))
+    return _flaws("record.json", "record", record)
 
 
 def policy_flaws(policy: object) -> list[Flaw]:
     """Every field of a gate policy that is missing, unknown or of the wrong shape."""
-    return list(_walk("gate.policy", policy, _POLICY))
+    return _flaws("policy.json", "gate.policy", policy)
 
 
-@dataclass(frozen=True, slots=True)
-class _Each:
-    """A map (or list) whose every value follows one spec."""
-
-    spec: Any
-    container: type[dict[str, Any]] | type[list[Any]] = dict
-    minimum: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class _OrNull:
-    spec: Any
-
-
-def _walk(path: str, value: Any, spec: Any) -> Iterator[Flaw]:
-    if isinstance(spec, _OrNull):
-        if value is not None:
-            yield from _walk(path, value, spec.spec)
-    elif isinstance(spec, _Each):
-        yield from _walk_each(path, value, spec)
-    elif isinstance(spec, Mapping):
-        yield from _walk_fields(path, value, spec)
-    elif (rule := spec(value)) is not None:
-        yield Flaw(path=path, kind="wrong", message=f"{path}={short(value)}: must be {rule}")
-
-
-def _walk_each(path: str, value: Any, spec: _Each) -> Iterator[Flaw]:
-    if not isinstance(value, spec.container):
-        noun = "an object" if spec.container is dict else "a list"
-        yield Flaw(path=path, kind="wrong", message=f"{path}={short(value)}: must be {noun}")
-        return
-    if len(value) < spec.minimum:
-        yield Flaw(path=path, kind="wrong", message=f"{path}: is empty; must have at least {spec.minimum} entry")
-    items = value.items() if isinstance(value, dict) else enumerate(value)
-    for key, item in items:
-        yield from _walk(f"{path}[{key!r}]", item, spec.spec)
-
-
-def _walk_fields(path: str, value: Any, spec: Mapping[str, Any]) -> Iterator[Flaw]:
-    if not isinstance(value, dict):
-        yield Flaw(path=path, kind="wrong", message=f"{path}={short(value)}: must be an object")
-        return
-    for key in spec:
-        if key not in value:
-            yield Flaw(path=f"{path}.{key}", kind="missing", message=f"{path}.{key}: is missing")
-    for key, item in value.items():
-        if key in spec:
-            yield from _walk(f"{path}.{key}", item, spec[key])
-        else:
-            yield Flaw(path=f"{path}.{key}", kind="unknown", message=f"{path}.{key}: is not a field of {SCHEMA}")
-
-
-def short(value: object, limit: int = 80) -> str:
-    """The value for a message. Never a container's content: it may nest deeper than `repr` can follow."""
-    if isinstance(value, dict | list):
-        return f"<{'object' if isinstance(value, dict) else 'list'} of {len(value)}>"
-    text = repr(value)
-    return text if len(text) <= limit else f"{text[:limit]}…"
-
-
-def _text(value: Any) -> str | None:
-    return None if isinstance(value, str) and value else "a non-empty string"
-
-
-def _flag(value: Any) -> str | None:
-    return None if isinstance(value, bool) else "true or false"
-
-
-def _anything(_value: Any) -> None:
-    return None
-
-
-def _sha256(value: Any) -> str | None:
-    return None if isinstance(value, str) and _SHA256.fullmatch(value) else "a sha256 in lower-case hex"
-
-
-def _release_id(value: Any) -> str | None:
-    return None if isinstance(value, str) and RELEASE_ID.fullmatch(value) else "a release id such as flights-0001"
-
-
-def _moment(value: Any) -> str | None:
-    rule = "a UTC time such as 2013-07-01T12:00:00Z"
-    if not isinstance(value, str) or not value.endswith("Z"):
-        return rule
+def _flaws(file: str, name: str, value: object) -> list[Flaw]:
     try:
-        datetime.fromisoformat(value)
-    except ValueError:
-        return rule
-    return None
+        found = [_flaw(name, error) for error in _validator(file).iter_errors(value)]
+    except RecursionError:
+        return [Flaw(path=name, kind="wrong", message=f"{name}: nests deeper than any record")]
+    return list(dict.fromkeys(found))  # a value may break two rules that have the same words
 
 
-def _date(value: Any) -> str | None:
-    return None if isinstance(value, str) and _DATE.fullmatch(value) else "a date such as 2026-12-31"
+def _flaw(name: str, error: Any) -> Flaw:
+    path = name + "".join(map(_step, error.absolute_path))
+    if error.validator in ("required", "additionalProperties"):
+        kind = "missing" if error.validator == "required" else "unknown"
+        return Flaw(path=path, kind=kind, message=f"{path}: {error.message}")
+    words = error.schema.get("description") if isinstance(error.schema, Mapping) else None
+    rule = words or _rule(error.validator, error.validator_value)
+    return Flaw(path=path, kind="wrong", message=f"{path}={short(error.instance)}: must be {rule}")
 
 
-def _at_least(minimum: float, *, whole: bool = False) -> Rule:
-    def rule(value: Any) -> str | None:
-        fits = is_number(value) and value >= minimum and (not whole or isinstance(value, int))
-        return None if fits else f"a finite {'whole ' if whole else ''}number of at least {minimum:g}"
-
-    return rule
+def _step(key: str | int) -> str:
+    return f".{key}" if isinstance(key, str) and re.fullmatch(r"[a-z_]\w*", key) else f"[{short(key)}]"
 
 
-def _one_of(*values: str) -> Rule:
-    return lambda value: None if value in values else f"one of {', '.join(values)}"
+def _rule(keyword: str, limit: Any) -> str:
+    """Words for a rule whose schema has none."""
+    if keyword == "type":
+        names = {"object": "an object", "array": "a list", "null": "null"}
+        kinds = [limit] if isinstance(limit, str) else limit
+        return " or ".join(names.get(kind, f"a {kind}") for kind in kinds)
+    words = {"minProperties": "an object with at least {} entry", "minItems": "a list with at least {} entry"}
+    return words.get(keyword, f"{keyword} {{}}").format(short(limit))
 
 
-def _share(value: Any) -> str | None:
-    return None if is_number(value) and 0 <= value <= 1 else "a number from 0 to 1"
+@cache
+def _validator(file: str) -> Any:
+    """The validator of one schema file; made once a process."""
+    with _without(_SLOW):
+        import jsonschema  # noqa: PLC0415  (a tenth of a second that a command without a record does not need)
+    from referencing import Registry  # noqa: PLC0415
+    from referencing.jsonschema import DRAFT202012  # noqa: PLC0415
+
+    contents = {path.name: json.loads(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("*.json"))}
+    for schema in contents.values():
+        del schema["$schema"]  # with it the library would leave our keywords for its own at every file it enters
+    registry: Any = Registry().with_resources(
+        (_BASE + name, DRAFT202012.create_resource(schema)) for name, schema in contents.items()
+    )
+    base = jsonschema.Draft202012Validator
+    types = base.TYPE_CHECKER.redefine_many({"number": _is_number, "integer": _is_integer})
+    keywords = {"required": _required, "additionalProperties": _additional, "pattern": _pattern}
+    keywords |= {"enum": _enum, "type": _type}
+    formats = jsonschema.FormatChecker(formats=())
+    formats.checks("date-time", raises=ValueError)(lambda text: not isinstance(text, str) or _is_moment(text))
+    formats.checks("date", raises=ValueError)(lambda text: not isinstance(text, str) or bool(date.fromisoformat(text)))
+    extend: Any = jsonschema.validators.extend  # its annotations are incomplete
+    strict = extend(base, keywords, type_checker=types)
+    return strict(contents[file], registry=registry, format_checker=formats)
 
 
-def _number(value: Any) -> str | None:
-    return None if is_number(value) else "a finite number"
+@contextmanager
+def _without(modules: tuple[str, ...]) -> Iterator[None]:
+    """Optional helpers of jsonschema for formats that no record has: importing them would take a second and a half."""
+    absent = [name for name in modules if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]  # None says "not installed", see importlib
+    try:
+        yield
+    finally:
+        for name in absent:
+            sys.modules.pop(name, None)
 
 
-def _known_floors(value: Any) -> str | None:
-    if not isinstance(value, dict) or not value:
-        return "an object with at least one metric"
-    fits = all(name in METRICS and is_number(floor) for name, floor in value.items())
-    return None if fits else f"metric: finite number, with metrics of {', '.join(sorted(METRICS))}"
+def _is_number(_checker: object, value: object) -> bool:
+    return is_number(value)
 
 
-_COUNT = _at_least(0, whole=True)
-_PERIOD = {"from": _text, "to": _text, "rows": _COUNT}
-_POLICY: Mapping[str, Any] = {
-    "floors": _known_floors,
-    "max_drop": _at_least(0),
-    "max_drops": _Each(_at_least(0)),
-    "min_test_rows": _COUNT,
-    "drift": {"required": _flag, "min_rows": _at_least(1, whole=True), "min_d": _share, "alpha": _share},
-    "scans": {
-        "required": _Each(_text, list),
-        "exceptions": _Each({"scan": _text, "reason": _text, "owner": _text, "expires": _date}, list),
-    },
-}
-_CHECK = {
-    "name": _text,
-    "rule": _one_of("floor", "champion", "rows", "drift", "scan"),
-    "value": _anything,
-    "limit": _anything,
-    "outcome": _one_of("pass", "fail", "inconclusive"),
-    "reason": _text,
-}
-_SCAN = {
-    "tool": _text,
-    "version": _text,
-    "subject": _text,
-    "subject_sha256": _sha256,
-    "covered": _COUNT,
-    "total": _COUNT,
-    "database_date": _OrNull(_text),
-    "verdict": _one_of("pass", "fail", "incomplete"),
-    "reason": _text,
-    "findings": _Each(_text, list),
-}
-_RECORD: Mapping[str, Any] = {
-    "schema": _one_of(SCHEMA),
-    "release": _release_id,
-    "problem": _text,
-    "kind": _one_of("binary", "multiclass", "regression"),
-    "created_at": _moment,
-    "data": {
-        "source": _text,
-        "snapshot_sha256": _sha256,
-        "train": _PERIOD,
-        "test": _PERIOD,
-        "dropped": _Each(_COUNT),
-    },
-    "code": {"commit": _OrNull(_text), "dirty": _flag, "tree_sha256": _sha256},
-    "lock_sha256": _sha256,
-    "environment": {"python": _text, "packages": _Each(_text)},
-    "parameters": _Each(_anything),
-    "files": {"model.onnx": _sha256, "serving.json": _sha256},
-    "model": {
-        "bytes": _at_least(1, whole=True),
-        "opset": _at_least(1, whole=True),
-        "parity_max_abs_diff": _at_least(0),
-        "parity_rows": _at_least(1, whole=True),
-    },
-    "metrics": _Each(_anything, minimum=1),
-    "champion": _OrNull({"release": _release_id, "digest": _sha256, "metrics": _Each(_anything, minimum=1)}),
-    "drift": {
-        "features": _Each(
-            {
-                "role": _one_of("gate", "watch"),
-                "n_reference": _COUNT,
-                "n_current": _COUNT,
-                "missing_reference": _COUNT,
-                "missing_current": _COUNT,
-                "d": _OrNull(_share),
-                "p": _OrNull(_share),
-            }
-        ),
-    },
-    "scans": _Each(_SCAN),
-    "gate": {
-        "mode": _one_of("champion", "bootstrap"),
-        "policy": _POLICY,
-        "checks": _Each(_CHECK, list),
-        "verdict": _one_of("pass", "fail", "inconclusive"),
-    },
-    "digest": _sha256,
-}
+def _is_integer(_checker: object, value: object) -> bool:
+    return is_number(value) and isinstance(value, int)
+
+
+def _is_moment(text: str) -> bool:
+    return datetime.fromisoformat(text) is not None
+
+
+# The keywords below differ from the library's in what an error carries (the name of the field, for the path), and in
+# that no message ever holds a value's whole `repr`.
+
+
+def _required(_validator: Any, names: list[str], value: Any, _schema: Any) -> Iterator[Any]:
+    if isinstance(value, dict):
+        yield from (_error("is missing", path=(name,)) for name in names if name not in value)
+
+
+def _additional(validator: Any, rule: Any, value: Any, schema: Any) -> Iterator[Any]:
+    if not isinstance(value, dict):
+        return
+    for name in value.keys() - schema.get("properties", {}).keys():
+        if rule is False:
+            yield _error(f"is not a field of {SCHEMA}", path=(name,))
+        else:
+            yield from validator.descend(value[name], rule, path=name)
+
+
+def _pattern(_validator: Any, pattern: str, value: Any, _schema: Any) -> Iterator[Any]:
+    # In a schema's expressions $ is the very end; in Python's it would also match before a last line break.
+    if isinstance(value, str) and not re.fullmatch(pattern.removeprefix("^").removesuffix("$"), value):
+        yield _error("does not match")
+
+
+def _enum(_validator: Any, allowed: list[str], value: Any, _schema: Any) -> Iterator[Any]:
+    if not isinstance(value, str) or value not in allowed:
+        yield _error("is not one of them")
+
+
+def _type(validator: Any, kinds: str | list[str], value: Any, _schema: Any) -> Iterator[Any]:
+    if not any(validator.is_type(value, kind) for kind in ([kinds] if isinstance(kinds, str) else kinds)):
+        yield _error("is of another type")
+
+
+def _error(message: str, path: tuple[str, ...] = ()) -> Any:
+    from jsonschema.exceptions import ValidationError  # noqa: PLC0415  (loaded by then)
+
+    return ValidationError(message, path=path)

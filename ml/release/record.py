@@ -1,19 +1,21 @@
-"""The release record: its canonical bytes, its seal, and everything that can be wrong with one.
+"""The release record: its canonical bytes, its seal, and whether it is still as it was sealed.
 
-Pure, standard library only: `infra` and `policies` import this module and decide by `problems` alone. It must never
-raise on a record somebody edited; whatever is wrong is returned, all of it in one go.
+Pure, standard library only, because the model server, which has few packages, asks `unsealed` at start. Whoever decides
+about traffic asks `ml.release.proof` instead, which also runs the gate again. Nothing here raises on a record that
+somebody edited; whatever is wrong is returned, all of it in one go.
 """
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ml.errors import GateError
-from ml.release.fields import record_flaws, short
-from ml.release.gate import evidence_of, flaw, judge
+from ml.release.gate import flaw
 
+RELEASE_ID = re.compile(r"[a-z][a-z0-9-]*-[0-9]{4}")
 MAX_BYTES = 200 * 1024  # a record is some 20 KiB; Kubernetes takes 256 KiB of annotations in all
 
 
@@ -54,36 +56,33 @@ def parse(raw: bytes) -> Mapping[str, Any]:
     Raises:
         GateError: If the bytes are not one JSON object with finite numbers.
     """
-    record, problem = _read(raw)
+    record, problem = read(raw)
     if problem is not None:
         raise GateError(problem.code, problem.message, "restore the record from version control")
     return record
 
 
-def problems(raw: bytes) -> list[Problem]:
-    """Everything that is wrong with a record. Empty: it is unchanged since it was sealed and its verdict is pass.
+def unsealed(raw: bytes) -> list[Problem]:
+    """Why a record must not be trusted, as far as it tells itself: another byte, or a verdict that is not pass.
 
-    The gate is run again on the numbers in the record, so a verdict that does not follow from them is found even
-    when the digest was computed anew.
+    Whether the verdict follows from the numbers is asked by `ml.release.proof.problems`, which includes these.
     """
-    record, problem = _read(raw)
+    record, problem = read(raw)
     if problem is not None:
         return [problem]
-    flaws = record_flaws(record)
-    found = [*_seal_problems(raw, record)]
-    found += [Problem(code=_FLAW_CODES[item.kind], message=item.message) for item in flaws]
-    found += _verdict_problems(record)
-    found += _metric_problems(record)
-    found += [] if flaws else _gate_problems(record)
-    return found
+    return [*_seal_problems(raw, record), *_verdict_problems(record), *_metric_problems(record)]
 
 
-# A sealed record of a release that did not pass has these and only these.
-OF_A_VERDICT = frozenset({"ML-REL-110", "ML-REL-112", "ML-REL-114"})
-_FLAW_CODES = {"missing": "ML-REL-104", "unknown": "ML-REL-105", "wrong": "ML-REL-106"}
+def short(value: object, limit: int = 80) -> str:
+    """The value for a message. Never a container's content: it may nest deeper than `repr` can follow."""
+    if isinstance(value, dict | list):
+        return f"<{'object' if isinstance(value, dict) else 'list'} of {len(value)}>"
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[:limit]}…"
 
 
-def _read(raw: bytes) -> tuple[Mapping[str, Any], Problem | None]:
+def read(raw: bytes) -> tuple[Mapping[str, Any], Problem | None]:
+    """The record in the bytes, or the one problem because of which there is none."""
     if len(raw) > MAX_BYTES:
         return {}, Problem(code="ML-REL-101", message=f"the record has {len(raw)} bytes; at most {MAX_BYTES} are read")
     try:
@@ -151,20 +150,3 @@ def _metric_problems(record: Mapping[str, Any]) -> Iterator[Problem]:
             if (reason := flaw(name, metrics)) is not None:
                 code = "ML-REL-114"
                 yield Problem(code=code, message=f"{owner}.{name}={short(metrics.get(name))}: {reason}")
-
-
-def _gate_problems(record: Mapping[str, Any]) -> Iterator[Problem]:
-    """Compare what the gate says about the numbers in the record with what the record says it said."""
-    gate = record["gate"]
-    again = judge(evidence_of(record), gate["policy"])
-    if again.mode != gate["mode"]:
-        yield Problem(
-            code="ML-REL-115", message=f"gate.mode={gate['mode']!r}, but the record's champion says otherwise"
-        )
-    if again.verdict != gate["verdict"]:
-        message = f"gate.verdict={gate['verdict']!r}, but the numbers in the record give {again.verdict!r}"
-        yield Problem(code="ML-REL-115", message=message)
-    if [check.to_json() for check in again.checks] != gate["checks"]:
-        yield Problem(
-            code="ML-REL-115", message="gate.checks are not what the gate says about the numbers in the record"
-        )

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ml.errors import GateError, UsageError
-from ml.release.fields import RELEASE_ID
-from ml.release.record import OF_A_VERDICT, Problem, parse, problems
+from ml.release.proof import OF_A_VERDICT, problems
+from ml.release.record import RELEASE_ID, Problem, parse
 
 RECORD = "record.json"
 FILES = ("model.onnx", "serving.json")

@@ -8,7 +8,7 @@ from ml.preview.events import plan_from
 from ml.preview.evidence import evidence_from, with_desired
 from ml.preview.facts import Preview
 from ml.release.example import example_bytes
-from ml.release.record import problems
+from ml.release.proof import problems
 from ml.stack.slots import Held, State
 
 DATA = Path(__file__).parent / "data"

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from ml.errors import GateError
 from ml.release.example import example, example_bytes
-from ml.release.record import MAX_BYTES, canonical_bytes, parse, problems, seal
+from ml.release.proof import problems
+from ml.release.record import MAX_BYTES, canonical_bytes, parse, seal, unsealed
 
 GOOD = example_bytes()
 JSON = st.recursive(
@@ -31,7 +32,7 @@ def resealed(change: Callable[[dict[str, Any]], Any]) -> bytes:
 
 
 def test_a_good_record_has_no_problems() -> None:
-    assert problems(GOOD) == []
+    assert problems(GOOD) == unsealed(GOOD) == []
     assert parse(GOOD)["release"] == "example-0000"
 
 
@@ -47,17 +48,17 @@ def test_any_changed_byte_is_found(at: int, value: int) -> None:
     changed = bytearray(GOOD)
     changed[at] = value if value != GOOD[at] else value ^ 1
 
-    assert problems(bytes(changed))
+    assert unsealed(bytes(changed))
 
 
 @settings(max_examples=500)
 @given(st.integers(0, len(GOOD)), st.binary(min_size=1, max_size=2))
 def test_any_inserted_byte_is_found(at: int, inserted: bytes) -> None:
-    assert problems(GOOD[:at] + inserted + GOOD[at:])
+    assert unsealed(GOOD[:at] + inserted + GOOD[at:])
 
 
 def test_any_deleted_byte_is_found() -> None:
-    assert [at for at in range(len(GOOD)) if not problems(GOOD[:at] + GOOD[at + 1 :])] == []
+    assert [at for at in range(len(GOOD)) if not unsealed(GOOD[:at] + GOOD[at + 1 :])] == []
 
 
 NOT_JSON = {
@@ -114,7 +115,7 @@ def _drop_check(record: dict[str, Any]) -> None:
 
 FORGERIES = {
     "another digest": (lambda r: None, "ML-REL-103"),
-    "another schema": (_set("schema", to="ml-pipeline/release/v2"), "ML-REL-106"),
+    "another schema": (_set("schema", to="ml-pipeline/release/v3"), "ML-REL-106"),
     "a missing field": (lambda r: r.pop("lock_sha256"), "ML-REL-104"),
     "a missing inner field": (lambda r: r["model"].pop("opset"), "ML-REL-104"),
     "an unknown field": (_set("note", to="trust me"), "ML-REL-105"),
