@@ -26,7 +26,7 @@ def score(
     Returns:
         Predictions of shape (n_rows,) and probabilities of shape (n_rows, n_classes), None for regression.
     """
-    session = _session(model_path)
+    session = session_of(model_path)
     transform = resolve(serving["transform"])
     regression = serving["kind"] == "regression"
     output = "variable" if regression else "probabilities"
@@ -45,7 +45,8 @@ def decide(probabilities: NDArray[np.float32], classes: Sequence[int | str], thr
     return labels
 
 
-def _session(model_path: Path) -> ort.InferenceSession:
+def session_of(model_path: Path) -> ort.InferenceSession:
+    """The model on one thread, as every number of a release is computed."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1  # one order of additions: the same bits on every machine
     options.inter_op_num_threads = 1

@@ -14,6 +14,7 @@ AREAS = (
     "CONF",
     "DATA",
     "DRIFT",
+    "EVAL",
     "GATE",
     "HOST",
     "REL",
