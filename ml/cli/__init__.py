@@ -37,7 +37,7 @@ GROUPS: Mapping[str, Group] = {
         example="mlp train --through 2013-06",
     ),
     "data": Group(
-        target="ml.cli.train:data",
+        target="ml.cli.data:app",
         words="the training data: fetch it, validate it against the contract",
         example="mlp data validate",
     ),

@@ -1,7 +1,7 @@
 """A data contract: which rows may train or judge a model, and a ledger that accounts for every other one.
 
 A row is dropped (it has no label or repeats another), rejected (it breaks a rule) or accepted; the three add up to
-the rows that came in. Called by training and by `mlp data validate`.
+the rows that came in. Called by training and by `mlp data validate`; `ml.data.checker` applies it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -9,40 +9,67 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 import pandera.pandas as pa
-from pandera.errors import SchemaErrors
 
 from ml.data.schema import Feature
+from ml.data.systemic import Finding, Freshness, Typical
 from ml.errors import DataError
 
-_SHOWN = 10  # rules listed in a message before "+N more"
+SHOWN = 10  # rules listed in a message before "+N more"
 
 Mask = Callable[[pd.DataFrame], "pd.Series[bool]"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Contract:
-    """Rules for the rows of one table.
+    """Rules for the rows of one table, and for the table as a whole.
 
     Attributes:
         schema: Types, ranges, nullability and, as named table checks, rules across columns.
         drops: Reason code -> which rows are no use for training though nothing is wrong with them (no label).
         max_rejected_share: Above this share of the remaining rows the table itself is at fault, and the run stops.
+        time: Column with the moment of a row: makes whole-table rules hold for each month, and freshness possible.
+        zone: Name of the time zone that times without one are in, such as `America/New_York`; times with an offset
+            are converted to it. None refuses times with an offset.
+        typical: Where a column's median lies in its declared unit; another unit moves it.
+        max_missing_share: Of a nullable column, in any month; `missing` has what differs, by column.
+        freshness: How old the newest row may be. None: any age.
     """
 
     schema: pa.DataFrameSchema
     drops: Mapping[str, Mask] = field(default_factory=dict)
     max_rejected_share: float = 0.01
+    time: str | None = None
+    zone: str | None = None
+    typical: Mapping[str, Typical] = field(default_factory=dict)
+    max_missing_share: float = 0.5
+    missing: Mapping[str, float] = field(default_factory=dict)
+    freshness: Freshness | None = None
+
+    def missing_limits(self) -> dict[str, float]:
+        """Nullable column -> largest share of missing values in a month."""
+        nullable = (name for name, column in self.schema.columns.items() if column.nullable)
+        return {name: self.missing.get(name, self.max_missing_share) for name in nullable}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ledger:
-    """Where every row of a table went. `accepted + sum(dropped) + sum(rejected) == total`."""
+    """Where every row of a table went. `accepted + sum(dropped) + sum(rejected) == total`, or it cannot be made."""
 
     total: int
     accepted: int
     dropped: Mapping[str, int]
     rejected: Mapping[str, int]  # by the first of a row's reason codes in sorted order
     broken: Mapping[str, int]  # rule -> rows that break it; a row may break several
+
+    def __post_init__(self) -> None:
+        told = self.accepted + sum(self.dropped.values()) + sum(self.rejected.values())
+        if told != self.total:
+            raise DataError(
+                "ML-DATA-010",
+                f"{self.accepted} accepted, {sum(self.dropped.values())} dropped and {sum(self.rejected.values())} "
+                f"rejected rows make {told}, not the {self.total} that came in",
+                "this is a defect of the pipeline: report it with this line",
+            )
 
     @property
     def rejected_share(self) -> float:
@@ -55,6 +82,11 @@ class Ledger:
         """Every row that was not accepted, by reason; reasons that no row has are left out."""
         return {code: n for code, n in sorted({**self.dropped, **self.rejected}.items()) if n}
 
+    def to_json(self) -> dict[str, object]:
+        """The record's `data.ledger`; reasons that no row has are left out."""
+        some = [{code: n for code, n in sorted(part.items()) if n} for part in (self.dropped, self.rejected)]
+        return {"total": self.total, "accepted": self.accepted, "dropped": some[0], "rejected": some[1]}
+
 
 def number(feature: Feature) -> pa.Column:
     """The column of a numeric feature: same range and nullability as for a request."""
@@ -63,7 +95,13 @@ def number(feature: Feature) -> pa.Column:
         checks.append(pa.Check.ge(feature.minimum, error="below_minimum"))
     if feature.maximum is not None:
         checks.append(pa.Check.le(feature.maximum, error="above_maximum"))
+    if feature.minimum is None or feature.maximum is None:
+        checks.append(pa.Check(_finite, error="not_finite"))
     return pa.Column(float, checks, nullable=feature.nullable, coerce=True)
+
+
+def _finite(values: "pd.Series[float]") -> "pd.Series[bool]":
+    return values.abs() < float("inf")
 
 
 def category(feature: Feature) -> pa.Column:
@@ -81,113 +119,42 @@ def across(code: str, holds: Mask) -> pa.Check:
     return pa.Check(holds, error=code, ignore_na=False)
 
 
-def check(contract: Contract, table: pd.DataFrame, *, key: Sequence[str] = ()) -> tuple[pd.DataFrame, Ledger]:
-    """`sort_out`, then `refuse_systemic`: what training calls."""
-    accepted, ledger = sort_out(contract, table, key=key)
-    refuse_systemic(contract, ledger)
-    return accepted, ledger
-
-
-def sort_out(contract: Contract, table: pd.DataFrame, *, key: Sequence[str] = ()) -> tuple[pd.DataFrame, Ledger]:
-    """Split a table by its contract, however many rows break it.
-
-    Args:
-        contract: The rules.
-        table: Shape (n_rows, any); its index is ignored.
-        key: Columns that identify a row; the second of two such rows is dropped. Empty: equal in every column.
-
-    Returns:
-        The accepted rows, in order, and the ledger.
+def refuse_absent(contract: Contract, found: Sequence[str], key: Sequence[str]) -> None:
+    """Stop before the first row if columns are missing; all are named at once.
 
     Raises:
-        DataError: If the table is empty, lacks a column or breaks a rule as a whole.
+        DataError: If a column of the contract, the key or the time is not there.
     """
-    rest = table.reset_index(drop=True)
-    _refuse_structure(contract, rest, key)
-    dropped: dict[str, int] = {}
-    for code, mask in {**contract.drops, "duplicate": _repeats(key)}.items():
-        gone = mask(rest)
-        dropped[code] = int(gone.sum())
-        rest = rest[~gone].reset_index(drop=True)
-    reasons = _broken_rules(contract.schema, rest)
-    first = reasons.groupby("row")["code"].min() if len(reasons) else pd.Series(dtype=str)
-    accepted = rest.drop(index=first.index).reset_index(drop=True)
-    ledger = Ledger(
-        total=len(table),
-        accepted=len(accepted),
-        dropped=dropped,
-        rejected={str(code): int(n) for code, n in first.value_counts().sort_index().items()},
-        broken={str(code): int(n) for code, n in reasons["code"].value_counts().sort_index().items()},
-    )
-    return contract.schema.validate(accepted), ledger  # once more: proves the rest clean, and converts its types
-
-
-def _repeats(key: Sequence[str]) -> Mask:
-    return lambda table: table.duplicated(subset=list(key) or None)
-
-
-def _refuse_structure(contract: Contract, table: pd.DataFrame, key: Sequence[str]) -> None:
-    missing = sorted({*contract.schema.columns, *key} - set(table.columns))
+    time = () if contract.time is None else (contract.time,)
+    missing = sorted({*contract.schema.columns, *key, *time} - set(found))
     if missing:
-        more = f" (+{len(missing) - _SHOWN} more)" if len(missing) > _SHOWN else ""
         raise DataError(
             "ML-DATA-001",
-            f"the table lacks the columns {', '.join(missing[:_SHOWN])}{more}",
+            f"the table lacks the columns {_listed(missing, SHOWN)}",
             "correct the source, or the contract if the column is gone for good",
         )
-    if table.empty:
-        raise DataError("ML-DATA-002", "the table has 0 rows; at least 1 is needed", "choose months that have data")
 
 
-def _broken_rules(schema: pa.DataFrameSchema, table: pd.DataFrame) -> pd.DataFrame:
-    """Each broken rule of each row once: columns `row` and `code`."""
-    cases = _failure_cases(schema, table)
-    untyped = cases[cases["code"].str.endswith(":wrong_type") & cases["row"].notna()]
-    if len(untyped):
-        # A text among numbers breaks the range check of the whole column, so the others are checked without it.
-        others = _failure_cases(schema, table.drop(index=untyped["row"].astype(int).unique().tolist()))
-        cases = pd.concat([untyped, others])
-    nowhere = sorted(cases.loc[cases["row"].isna(), "code"].unique())
-    if nowhere:
-        raise DataError("ML-DATA-003", f"the whole table breaks {', '.join(nowhere[:_SHOWN])}", "correct the source")
-    return cases.astype({"row": int}).drop_duplicates().reset_index(drop=True)
-
-
-def _failure_cases(schema: pa.DataFrameSchema, table: pd.DataFrame) -> pd.DataFrame:
-    """Columns `row` (NaN where a rule broke for the whole column) and `code`."""
-    try:
-        schema.validate(table, lazy=True)
-    except SchemaErrors as errors:
-        cases = errors.failure_cases
-    else:
-        return pd.DataFrame({"row": pd.Series(dtype=float), "code": pd.Series(dtype=str)})
-    rules = cases[["schema_context", "column", "check"]].astype(str)
-    codes = {rule: _code(*rule) for rule in rules.drop_duplicates().itertuples(index=False, name=None)}
-    named = [codes[rule] for rule in rules.itertuples(index=False, name=None)]
-    return pd.DataFrame({"row": pd.to_numeric(cases["index"]), "code": pd.Series(named, index=cases.index, dtype=str)})
-
-
-def _code(context: str, column: str, rule: str) -> str:
-    """Stable reason code: our own check names, and pandera's for what it finds by itself."""
-    name = rule.partition("(")[0]
-    name = {"not_nullable": "missing", "coerce_dtype": "wrong_type", "dtype": "wrong_type"}.get(name, name)
-    return name if context == "DataFrameSchema" else f"{column}:{name}"
-
-
-def refuse_systemic(contract: Contract, ledger: Ledger) -> None:
-    """Stop if so many rows are bad that the table itself is at fault.
+def refuse_systemic(contract: Contract, ledger: Ledger, findings: Sequence[Finding] = ()) -> None:
+    """Stop if the table itself is at fault; everything found is in the one message.
 
     Raises:
-        DataError: If more than `max_rejected_share` of the rows that were not dropped are rejected.
+        DataError: If a rule about the whole table is broken, or more than `max_rejected_share` of the rows that were
+            not dropped are rejected.
     """
-    if ledger.rejected_share <= contract.max_rejected_share:
-        return
-    worst = sorted(ledger.broken.items(), key=lambda item: (-item[1], item[0]))
-    listed = ", ".join(f"{code} ({n} rows)" for code, n in worst[:_SHOWN])
-    more = f", +{len(worst) - _SHOWN} more" if len(worst) > _SHOWN else ""
-    raise DataError(
-        "ML-DATA-004",
-        f"{sum(ledger.rejected.values())} rows ({ledger.rejected_share:.2%}) break the contract; at most "
-        f"{contract.max_rejected_share:.2%} may: {listed}{more}",
-        "correct the source; `mlp data validate` prints the ledger",
-    )
+    words = [f"{finding.code} ({finding.words})" for finding in findings]
+    code = "ML-DATA-003"
+    if ledger.rejected_share > contract.max_rejected_share:
+        code = code if findings else "ML-DATA-004"
+        worst = sorted(ledger.broken.items(), key=lambda item: (-item[1], item[0]))
+        words.append(
+            f"{sum(ledger.rejected.values())} rows ({ledger.rejected_share:.2%}) break the contract; at most "
+            f"{contract.max_rejected_share:.2%} may: {_listed([f'{rule} ({n} rows)' for rule, n in worst], SHOWN)}"
+        )
+    if words:
+        head = "the whole table breaks " if findings else ""
+        raise DataError(code, head + "; ".join(words), "correct the source; `mlp data validate` prints the ledger")
+
+
+def _listed(words: Sequence[str], shown: int) -> str:
+    return ", ".join(words[:shown]) + (f", +{len(words) - shown} more" if len(words) > shown else "")

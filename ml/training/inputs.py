@@ -8,11 +8,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ml.data import contract
+from ml.data.checker import sort_out
+from ml.data.contract import Ledger
 from ml.data.schema import encode_columns
+from ml.data.systemic import Age
 from ml.errors import DataError
 from ml.problem import Problem
-from ml.training import leakage, split
+from ml.training import leakage, months, split
 from ml.training.lineage import snapshot_sha256
 
 Progress = Callable[[str], None]
@@ -23,7 +25,8 @@ class Inputs:
     """Rows and matrices; the x are raw encoded rows, before the transform."""
 
     parts: split.Split
-    ledger: contract.Ledger
+    ledger: Ledger
+    age: Age | None  # None where the contract has no rule about age
     snapshot_sha256: str
     train_x: NDArray[np.float32]
     train_labels: NDArray[Any]
@@ -42,15 +45,20 @@ def prepare(problem: Problem, through: str | None, *, seed: int, progress: Progr
     progress(f"load {problem.source}")
     table = problem.load(first, last)
     progress(f"check {len(table):,} rows against the contract")
-    accepted, ledger = contract.check(problem.contract, table, key=problem.key)
-    parts = split.split(problem, accepted, through=through, seed=seed)
+    # As of the end of the month that judges: what a training at that time would have seen.
+    found, outcome = sort_out(
+        problem.contract, table, key=problem.key, as_of=None if last is None else months.end(last)
+    )
+    outcome.refuse(problem.contract)
+    parts = split.split(problem, found.accepted, through=through, seed=seed)
     train_x, test_x = (encode(problem, rows) for rows in (parts.train, parts.test))
     train_labels, test_labels = (labels(problem, rows) for rows in (parts.train, parts.test))
     progress("check for leaks")
     leakage.refuse(problem, parts, train_x)
     return Inputs(
         parts=parts,
-        ledger=ledger,
+        ledger=outcome.ledger,
+        age=outcome.age,
         snapshot_sha256=snapshot_sha256(table),
         train_x=train_x,
         train_labels=train_labels,

@@ -1,6 +1,7 @@
 """Calendar months as `2013-06`. Pure."""
 
 import re
+from datetime import datetime
 
 from ml.errors import UsageError
 
@@ -20,3 +21,12 @@ def following(month: str) -> str:
         )
     year, number = int(found[1]), int(found[2])
     return f"{year + number // 12:04d}-{number % 12 + 1:02d}"
+
+
+def end(month: str) -> datetime:
+    """The moment at which a month is over: the first of the next one, naive as the months are.
+
+    Raises:
+        UsageError: If it is not a month.
+    """
+    return datetime.fromisoformat(f"{following(month)}-01")

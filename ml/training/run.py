@@ -93,6 +93,8 @@ def _candidate(
             "train": _period(problem, inputs.parts.train),
             "test": _period(problem, inputs.parts.test),
             "dropped": inputs.ledger.left_out,
+            "ledger": inputs.ledger.to_json(),
+            "freshness": None if inputs.age is None else inputs.age.to_json(),
         },
         tree_sha256=made_from["tree_sha256"],
         lock_sha256=made_from["lock_sha256"],

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ml.data.contract import check
+from ml.data.checker import check
 from ml.flights.problem import PROBLEM
 from ml.training.lineage import snapshot_sha256
 

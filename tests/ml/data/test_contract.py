@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml.data.contract import Contract, across, check, columns
+from ml.data.checker import check
+from ml.data.contract import Contract, across, columns
 from ml.data.schema import Feature
 from ml.errors import DataError
 
