@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ml.release.reasons import REASONS
+from ml.gate.reasons import REASONS
 
 _STYLES = {"pass": "green", "fail": "red", "inconclusive": "yellow"}
 

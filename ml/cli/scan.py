@@ -12,7 +12,7 @@ from rich.table import Table
 
 from ml.cli.display import steps
 from ml.errors import GateError
-from ml.release import policy as policies
+from ml.gate import policy as policies
 from ml.release import store
 from ml.security.image import scan_image
 from ml.security.result import Scan

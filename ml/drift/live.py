@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from ml.drift.ks import KS, binned
 from ml.errors import DataError
-from ml.release.gate import adjust
+from ml.statistics.multiplicity import benjamini_hochberg
 
 Verdict = Literal["ok", "warn", "alarm", "inconclusive"]
 MISSING = "missing"
@@ -38,7 +38,7 @@ def judge(serving: Mapping[str, Any], live: Counts, limits: Limits) -> dict[str,
     for role in ("gate", "watch"):
         tested = _tested(serving, live, role)
         enough = {name: ks for name, ks in tested.items() if min(ks.n_reference, ks.n_current) >= limits.min_rows}
-        adjusted = dict(zip(enough, adjust([ks.p or 0.0 for ks in enough.values()]), strict=True))
+        adjusted = dict(zip(enough, benjamini_hochberg([ks.p or 0.0 for ks in enough.values()]), strict=True))
         for name, ks in tested.items():
             p = adjusted.get(name)
             moved = None if p is None else (ks.d or 0.0) >= limits.min_d and p <= limits.alpha

@@ -11,8 +11,8 @@ from ml.data.schema import Feature, encode_rows
 from ml.errors import GateError
 from ml.evaluation.metrics import evaluate
 from ml.evaluation.score import score
+from ml.gate.metrics import plain
 from ml.problem import Problem
-from ml.release.gate import plain
 from ml.release.store import Release
 
 _TOLERANCE = 1e-5  # of a probability: what another processor's arithmetic may change

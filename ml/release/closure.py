@@ -73,7 +73,7 @@ def _names(root: Path, node: ast.AST, package: str) -> Iterator[str]:
             above = package.split(".")[: len(package.split(".")) - node.level + 1]
             base = ".".join([*above, base] if base else above)
         yield base
-        # `from ml.release import gate` names a module, `from ml.errors import GateError` does not.
+        # `from ml.release import record` names a module, `from ml.errors import GateError` does not.
         yield from (
             f"{base}.{alias.name}" for alias in node.names if _path_of(root, f"{base}.{alias.name}") is not None
         )

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ml.errors import GateError, UsageError
-from ml.release import policy as policies
+from ml.gate import policy as policies
+from ml.gate.judge import evidence_of, judge, section
+from ml.gate.metrics import plain
 from ml.release.fields import SCHEMA
-from ml.release.gate import evidence_of, judge, plain, section
 from ml.release.proof import OF_A_VERDICT, problems
 from ml.release.record import RELEASE_ID, canonical_bytes, seal
 from ml.release.record import Problem as RecordProblem

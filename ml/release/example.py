@@ -7,8 +7,8 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
+from ml.gate.judge import evidence_of, judge, section
 from ml.release.fields import SCHEMA
-from ml.release.gate import evidence_of, judge, section
 from ml.release.record import canonical_bytes, seal
 
 _A, _B = "a" * 64, "b" * 64

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from ml.release.gate import is_number
+from ml.gate.metrics import is_number
 from ml.release.record import short
 
 SCHEMA: Final = "ml-pipeline/release/v2"

@@ -6,8 +6,8 @@ Pure: `infra` and `policies` decide by `problems` alone. It never raises on a re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ml.gate.judge import evidence_of, judge
 from ml.release.fields import record_flaws
-from ml.release.gate import evidence_of, judge
 from ml.release.record import Problem, read, unsealed
 
 # A sealed record of a release that did not pass has these and only these.

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ml.errors import GateError
-from ml.release.gate import flaw
+from ml.gate.metrics import flaw
 
 RELEASE_ID = re.compile(r"[a-z][a-z0-9-]*-[0-9]{4}")
 MAX_BYTES = 200 * 1024  # a record is some 20 KiB; Kubernetes takes 256 KiB of annotations in all

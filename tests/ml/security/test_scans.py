@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from ml.errors import SurroundingsError, UsageError
-from ml.release.policy import load
+from ml.gate.policy import load
 from ml.security.code import scan_code
 from ml.security.dependencies import scan_dependencies
 from ml.security.image import scan_image

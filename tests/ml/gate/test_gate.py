@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ml.gate.check import Check
+from ml.gate.judge import Evidence, evidence_of, judge, verdict_of
+from ml.gate.metrics import METRICS, plain
+from ml.gate.reasons import REASONS, Reason
 from ml.release.example import POLICY, example
-from ml.release.gate import METRICS, Check, Evidence, adjust, evidence_of, judge, plain, verdict_of
-from ml.release.reasons import REASONS, Reason
 
 SHARES = st.floats(0, 1)
 RANK = {"fail": 0, "inconclusive": 1, "pass": 2}
@@ -205,18 +207,6 @@ def test_a_better_metric_never_gets_a_worse_verdict(accuracy: float, more: float
 
     assert RANK[verdict(max(accuracy, more), loss)] >= RANK[before]
     assert RANK[verdict(accuracy, loss * less)] >= RANK[before]
-
-
-@given(st.lists(SHARES, max_size=20))
-def test_adjusted_p_values_keep_the_order_and_are_never_smaller(p_values: list[float]) -> None:
-    adjusted = adjust(p_values)
-
-    assert all(p <= q <= 1 for p, q in zip(p_values, adjusted, strict=True))
-    assert [q for _, q in sorted(zip(p_values, adjusted, strict=True))] == sorted(adjusted)
-
-
-def test_adjusted_p_values_are_those_of_the_procedure() -> None:
-    assert adjust([0.01, 0.04, 0.03, 0.5]) == pytest.approx([0.04, 0.16 / 3, 0.16 / 3, 0.5])
 
 
 @pytest.mark.parametrize(

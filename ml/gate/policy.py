@@ -1,4 +1,4 @@
-"""Loads the gate's policy: `ml/release/gate.toml`, and over it the `gate.toml` in the problem's own folder."""
+"""Loads the gate's policy: `ml/gate/gate.toml`, and over it the `gate.toml` in the problem's own folder."""
 
 import tomllib
 from collections.abc import Mapping

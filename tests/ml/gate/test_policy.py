@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from ml.errors import ConfigError
+from ml.gate.policy import load
 from ml.release.fields import policy_flaws
-from ml.release.policy import load
 
 
 @pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])
