@@ -7,6 +7,7 @@ import pulumi
 
 from infra.delivery.contexts import prepare
 from infra.delivery.image import Images, ImagesArgs
+from infra.delivery.image_gate import refuse_unproven_images
 from infra.delivery.model import Model, ModelArgs
 from infra.foundation import Foundation, FoundationArgs
 from infra.provider import on_cluster
@@ -18,6 +19,7 @@ from toolchain.paths import repo_root
 settings = load_settings()
 cluster = load_cluster(settings)
 evidence = load_evidence(repo_root(), settings.slots)
+refuse_unproven_images(repo_root(), settings)
 contexts = prepare(repo_root(), settings)
 
 here = on_cluster(cluster)
@@ -36,6 +38,7 @@ if where is not None:
     model = Model(
         "model",
         ModelArgs(
+            root=repo_root(),
             settings=settings,
             plan=where,
             evidence=evidence,

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import pulumi
 
@@ -9,6 +11,7 @@ from infra.backing.pods import Resources
 from infra.cluster import Cluster
 from infra.delivery.gates import LiveSlotGate, live_slot_hook
 from infra.delivery.image import Images
+from infra.delivery.image_gate import ImageGate, image_hook
 from infra.delivery.slot import ModelSlot, ModelSlotArgs
 from infra.delivery.switch import Switch, SwitchArgs
 from infra.foundation import Foundation
@@ -17,12 +20,15 @@ from infra.release import Evidence
 from infra.settings import Settings
 from infra.slots import Plan
 from infra.workloads.drift import DriftCheck, DriftCheckArgs
+from ml.security.image import scan_image
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelArgs:
     """What runs and where traffic goes: decided before, from configuration and releases."""
 
+    root: Path
+    """The checkout, which has `releases/`."""
     settings: Settings
     plan: Plan
     evidence: Mapping[Slot, Evidence]
@@ -70,8 +76,17 @@ class Model(pulumi.ComponentResource):
                 autoscaling=settings.autoscaling,
                 monitoring_endpoint=settings.monitoring_endpoint or args.foundation.prometheus_url,
                 key_hashes_secret=args.foundation.key_hashes_secret,
+                image_gate=image_hook(slot, self._image_gate(evidence.release, args)),
             ),
             pulumi.ResourceOptions(parent=self),
+        )
+
+    def _image_gate(self, release: str, args: ModelArgs) -> ImageGate:
+        return ImageGate(
+            root=args.root,
+            release=release,
+            builds=args.settings.build,
+            look=partial(scan_image, args.root),
         )
 
     def _switch(self, args: ModelArgs, slots: Mapping[Slot, ModelSlot]) -> Switch:

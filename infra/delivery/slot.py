@@ -82,6 +82,8 @@ class ModelSlotArgs:
     autoscaling: AutoscalingSettings
     monitoring_endpoint: pulumi.Input[str]
     key_hashes_secret: pulumi.Input[str]
+    image_gate: pulumi.ResourceHook
+    """Runs before the Deployment is created or changed."""
 
 
 class ModelSlot(pulumi.ComponentResource):
@@ -138,6 +140,7 @@ class ModelSlot(pulumi.ComponentResource):
                 # With an autoscaler, `replicas` is only the number to start with: the autoscaler owns it from then on,
                 # and an update of the image must not scale a busy slot back.
                 ignore_changes=["spec.replicas"] if args.autoscaling.enabled else None,
+                hooks=pulumi.ResourceHookBinding(before_create=[args.image_gate], before_update=[args.image_gate]),
             ),
         )
 

@@ -1,6 +1,7 @@
 """`mlp promote` and `mlp rollback`: move what is proven forward, and go back to what was."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,9 @@ import typer
 from ml.cli.display import steps
 from ml.cli.stacks import known_running, save
 from ml.errors import GateError, UsageError
-from ml.release import store
+from ml.release import images, store
+from ml.release.record import parse
+from ml.security.image import scan_image
 from ml.stack import cluster, commands, config, slots
 from toolchain.paths import repo_root
 
@@ -23,7 +26,8 @@ def promote(
 ) -> None:
     """Write the release that is live in one stack into the next one's idle slot: same record, same image digest.
 
-    Reads what the cluster really runs, edits Pulumi.TARGET.yaml, and neither builds nor deploys anything.
+    Reads what the cluster really runs, scans that image, writes the result to releases/ID/images/, edits
+    Pulumi.TARGET.yaml, and neither builds nor deploys anything.
 
     Example: mlp promote --from staging --to prod
     """
@@ -42,8 +46,36 @@ def promote(
     running = known_running(target, target_file)
     state = slots.stage(target_file.state, proven.held, running, take_traffic=True)
     state = replace(state, images={**state.images, **cluster.platform_images(objects)})
+    evidence = _image_evidence(root, release, str(proven.held.image))
     if save(target_file, state):
-        print(f"next: git commit Pulumi.{target}.yaml, then pulumi up --stack {target}")
+        print(
+            f"next: git add {evidence} && git commit {evidence} Pulumi.{target}.yaml, then pulumi up --stack {target}"
+        )
+
+
+def _image_evidence(root: Path, release: store.Release, image: str) -> Path:
+    """Look into the image and write what was found beside the record, unless that was done today.
+
+    Raises:
+        GateError: If the image must not run.
+        SurroundingsError: If nobody could look.
+    """
+    now = datetime.now(tz=UTC)
+    if not images.scanned_on(release, image, f"{now:%Y-%m-%d}"):
+        with steps() as progress:
+            progress(f"scanning {image}")
+            scans = scan_image(root, image)
+        evidence = images.ImageEvidence(
+            release=release.id,
+            record_digest=release.digest,
+            image=image,
+            scanned_at=f"{now:%Y-%m-%dT%H:%M:%SZ}",
+            scans=scans,
+        )
+        raw = evidence.to_bytes()
+        images.refuse(release, image, parse(raw), raw)
+        images.write(release, evidence)
+    return images.path_of(release, image).relative_to(root)
 
 
 def rollback(

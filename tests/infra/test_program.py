@@ -6,6 +6,9 @@ import re
 import pulumi
 import pytest
 
+from ml.release import store
+from tests.ml.release.image_folders import accept_unjudged_debian, prove
+
 DIGEST = "sha256:" + "a" * 64
 GIVEN = {
     name: f"127.0.0.1:5000/ml-pipeline/{name}@{DIGEST}"
@@ -79,6 +82,7 @@ def test_traffic_moves_only_after_its_slot_and_through_the_gate(program, checkou
     live = done.one("Service", "model")
     assert done.one("Deployment", "model-blue").urn in live.depends_on
     assert live.hooks == ("live-slot-is-ready", "live-slot-is-ready")
+    assert done.one("Deployment", "model-blue").hooks == ("blue-image-is-scanned", "blue-image-is-scanned")
 
 
 def test_a_stack_without_slots_is_the_platform_alone(program, checkout):
@@ -91,7 +95,8 @@ def test_a_stack_without_slots_is_the_platform_alone(program, checkout):
 
 
 def test_prod_builds_nothing_and_runs_exactly_what_it_was_given(program, checkout):
-    checkout.release("flights-0001")
+    checkout.release("flights-0001", accept_unjudged_debian)
+    prove(store.load(checkout.root, "flights-0001"), PROVEN)
     config = {
         "build": "false",
         "images": json.dumps(GIVEN),

@@ -1,4 +1,5 @@
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from ml.errors import PipelineError
 from ml.stack import config
 from ml.stack.slots import Held
 from tests.ml.release.folders import write_release
+from tests.ml.release.image_folders import accept_unjudged_debian
 from tests.ml.stack.fakes import Namespace, api_server, image
 
 PROD = "# production\nconfig:\n  ml-pipeline:build: false # never\n"
@@ -28,10 +30,24 @@ def refusal(result: Result) -> PipelineError:
     return result.exception
 
 
+def engine(root: Path, *distributions: tuple[str, str]) -> None:
+    """A docker client whose images hold these Python distributions and one Debian package."""
+    found = [[name, version, "/opt/python"] for name, version in distributions]
+    debian = "Package: libc6\nStatus: install ok installed\nVersion: 2.36\n"
+    (root / "bin").mkdir(exist_ok=True)
+    (root / "bin/answer.json").write_text(json.dumps({"python": found, "debian": debian}))
+    (root / "bin/docker").write_text(f"#!/bin/sh\ncat {root}/bin/answer.json\n")
+    (root / "bin/docker").chmod(0o755)
+
+
 @pytest.fixture
 def spaces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Namespace]]:
     """Staging runs flights-0001 in green, proven."""
-    directory = write_release(tmp_path, "flights-0001")
+    directory = write_release(tmp_path, "flights-0001", accept_unjudged_debian)
+    (tmp_path / "images/serving").mkdir(parents=True)
+    (tmp_path / "images/serving/requirements.txt").write_text(f"numpy==2.4.6 --hash=sha256:{'a' * 64}\n")
+    engine(tmp_path, ("numpy", "2.4.6"))
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
     found = {"ml-staging": Namespace(), "ml-prod": Namespace()}
     digest = json.loads((directory / "record.json").read_bytes())["digest"]
     found["ml-staging"].slot("green", "flights-0001", record_digest=digest)
@@ -56,7 +72,17 @@ def test_promotion_writes_what_is_proven_and_the_images_it_needs(tmp_path: Path,
     assert file.state.images == {name: image(name, "b") for name in ("mlflow", "postgres", "worker")}
     assert "ml-pipeline:build: false # never" in file.text
     assert f"+    blue: {{release: flights-0001, image: {image('serving')}}}" in result.output
-    assert "next: git commit Pulumi.prod.yaml" in result.output
+    evidence = f"releases/flights-0001/images/{'a' * 64}.json"
+    assert f"next: git add {evidence} && git commit {evidence} Pulumi.prod.yaml" in result.output
+    assert json.loads((tmp_path / evidence).read_bytes())["scans"]["image-python"]["verdict"] == "pass"
+
+
+def test_an_image_with_something_else_in_it_is_not_promoted(tmp_path: Path, spaces: dict[str, Namespace]) -> None:
+    engine(tmp_path, ("numpy", "2.4.6"), ("evil", "1"))
+
+    assert "evil 1: not in the lock file" in str(refusal(run(tmp_path, "promote")))
+    assert (tmp_path / "Pulumi.prod.yaml").read_text() == PROD
+    assert not (tmp_path / "releases/flights-0001/images").exists()
 
 
 def test_promoting_again_changes_nothing(tmp_path: Path, spaces: dict[str, Namespace]) -> None:
@@ -80,7 +106,9 @@ def test_newer_platform_images_follow_the_release(tmp_path: Path, spaces: dict[s
 
 def test_the_next_release_goes_into_prods_idle_slot(tmp_path: Path, spaces: dict[str, Namespace]) -> None:
     run(tmp_path, "promote")
-    digest = json.loads((write_release(tmp_path, "flights-0002") / "record.json").read_bytes())["digest"]
+    digest = json.loads((write_release(tmp_path, "flights-0002", accept_unjudged_debian) / "record.json").read_bytes())[
+        "digest"
+    ]
     spaces["ml-staging"].slot("green", "flights-0002", record_digest=digest, letter="c")
 
     run(tmp_path, "promote")
