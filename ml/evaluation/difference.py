@@ -18,7 +18,7 @@ SEED = 20130601  # fixed: the same test rows give the same requests, whichever m
 FLIP_DEVIATIONS = 0.1  # regression: a move by more than this share of the champion's spread counts as another answer
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Answers:
     """What a model says: predictions of shape (n_rows,), probabilities (n_rows, n_classes) or None (regression)."""
 

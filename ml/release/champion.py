@@ -2,30 +2,56 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ml.data.schema import Feature, encode_rows
 from ml.errors import GateError
+from ml.evaluation.difference import Answers, prediction_diff
 from ml.evaluation.metrics import evaluate
 from ml.evaluation.score import score
 from ml.gate.metrics import plain
 from ml.problem import Problem
 from ml.release.store import Release
 
+if TYPE_CHECKING:
+    from ml.training.candidate import Candidate
+
 _TOLERANCE = 1e-5  # of a probability: what another processor's arithmetic may change
 
 
-def rescore(champion: Release, problem: Problem, x: NDArray[np.float32], labels: NDArray[Any]) -> dict[str, Any]:
-    """The champion's metrics on the candidate's test rows.
+def section(champion: Release, problem: Problem, candidate: "Candidate") -> dict[str, Any]:
+    """The record's `champion`: how it does on the candidate's test rows, and how far the two models' answers differ.
+
+    Raises:
+        GateError: If the champion cannot be compared.
+    """
+    theirs = answers(champion, problem, candidate.test_features)
+    serving = json.loads(candidate.serving_path.read_bytes())
+    ours = Answers(*score(candidate.model_path, serving, candidate.test_features))
+    return {
+        "release": champion.id,
+        "digest": champion.digest,
+        "metrics": metrics_of(problem, candidate.test_labels, theirs),
+        "prediction_diff": _plain(prediction_diff(candidate.test_features, ours, theirs)),
+    }
+
+
+def metrics_of(problem: Problem, labels: NDArray[Any], given: Answers) -> dict[str, Any]:
+    """Every metric of these answers, as a record holds it."""
+    found = evaluate(problem.kind, labels, given.predictions, given.probabilities, classes=problem.classes or None)
+    return {name: plain(float(value)) for name, value in found.items()}
+
+
+def answers(champion: Release, problem: Problem, x: NDArray[np.float32]) -> Answers:
+    """What the champion says to the candidate's test rows.
 
     Args:
         champion: A release that verifies.
         problem: The candidate's.
         x: Raw encoded rows by the candidate's features, shape (n_rows, n_features).
-        labels: Shape (n_rows,).
 
     Raises:
         GateError: If the champion cannot be compared: another problem, inputs that the candidate's data lack, or
@@ -37,9 +63,12 @@ def rescore(champion: Release, problem: Problem, x: NDArray[np.float32], labels:
     features = [Feature.from_json(feature) for feature in serving["features"]]
     columns = _columns(champion, features, problem.features)
     _check_golden(champion, serving, features)
-    predictions, probabilities = score(champion.directory / "model.onnx", serving, x[:, columns])
-    metrics = evaluate(problem.kind, labels, predictions, probabilities, classes=problem.classes or None)
-    return {name: plain(float(value)) for name, value in metrics.items()}
+    return Answers(*score(champion.directory / "model.onnx", serving, x[:, columns]))
+
+
+def _plain(value: Any) -> Any:
+    """NaN and infinity as JSON can hold them: a champion that answers NaN is evidence, not a crash."""
+    return {name: _plain(item) for name, item in value.items()} if isinstance(value, Mapping) else plain(value)
 
 
 def _columns(champion: Release, theirs: Sequence[Feature], ours: Sequence[Feature]) -> list[int]:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str], None]
 Scanner = Callable[[Path, Path, str, Progress], Mapping[str, Scan]]
+Measure = Callable[[bytes, Mapping[str, Any], Any], Mapping[str, Any]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,6 +53,7 @@ def create(  # noqa: PLR0913  (keyword-only: the clock, the display and the scan
     now: datetime,
     progress: Progress,
     scan: Scanner = scan_all,
+    measure: Measure | None = None,
 ) -> Release:
     """Make a release and write it to `releases/<id>/`, whatever its verdict.
 
@@ -65,7 +67,7 @@ def create(  # noqa: PLR0913  (keyword-only: the clock, the display and the scan
     target = _free(root, release_id)
     champion = None if request.champion is None else verify(root, request.champion)
     with _scratch(root, release_id) as folder:
-        candidate = _train(problem, request, folder, progress)
+        candidate = _train(problem, request, folder, progress, measure)
         fields = _facts(root, release_id, candidate, now)
         fields["champion"] = _champion(champion, problem, candidate, progress)
         fields["drift"] = _drift(problem, candidate, progress)
@@ -117,11 +119,14 @@ def _move(folder: Path, target: Path) -> None:
         raise UsageError("ML-REL-004", message, "another run may have made it: run the command again") from error
 
 
-def _train(problem: "Problem", request: Request, folder: Path, progress: Progress) -> "Candidate":
+def _train(
+    problem: "Problem", request: Request, folder: Path, progress: Progress, measure: Measure | None
+) -> "Candidate":
     from ml.training import run  # noqa: PLC0415  (a second of imports, after the cheap checks)
 
     seed = run.SEED if request.seed is None else request.seed
-    return run.train(problem, request.through, out=folder, seed=seed, progress=progress)
+    measured = run.MEASURE if measure is None else measure
+    return run.train(problem, request.through, out=folder, seed=seed, progress=progress, measure=measured)
 
 
 def _facts(root: Path, release_id: str, candidate: "Candidate", now: datetime) -> dict[str, Any]:
@@ -140,6 +145,7 @@ def _facts(root: Path, release_id: str, candidate: "Candidate", now: datetime) -
         "files": dict(candidate.files),
         "model": dict(candidate.model),
         "metrics": {name: plain(float(value)) for name, value in candidate.metrics.items()},
+        "evaluation": dict(candidate.evaluation),
     }
 
 
@@ -167,11 +173,10 @@ def _champion(
 ) -> dict[str, Any] | None:
     if champion is None:
         return None
-    from ml.release.champion import rescore  # noqa: PLC0415  (loads the ONNX runtime)
+    from ml.release.champion import section as compare  # noqa: PLC0415  (loads the ONNX runtime)
 
     progress(f"judge the champion {champion.id} on the same rows")
-    metrics = rescore(champion, problem, candidate.test_features, candidate.test_labels)
-    return {"release": champion.id, "digest": champion.digest, "metrics": metrics}
+    return compare(champion, problem, candidate)
 
 
 def _drift(problem: "Problem", candidate: "Candidate", progress: Progress) -> dict[str, Any]:

@@ -9,20 +9,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-MODEL, SERVING, _ENTRY = "model.onnx", "serving.json", "entry.json"
+MODEL, SERVING, EVALUATION, _ENTRY = "model.onnx", "serving.json", "evaluation.json", "entry.json"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """The costly part of a candidate: the two files and what was measured while making them."""
+    """The costly part of a candidate: the files and what was measured while making them."""
 
     model: bytes
     serving: bytes
-    facts: Mapping[str, Any]  # `model`, `metrics`, `parameters`
+    evaluation: bytes
+    facts: Mapping[str, Any]  # `model`, `metrics`, `evaluation`, `parameters`
 
     def files(self) -> dict[str, str]:
         """File name -> sha256."""
-        return {MODEL: _sha256(self.model), SERVING: _sha256(self.serving)}
+        return {name: _sha256(content) for name, content in self.contents().items()}
+
+    def contents(self) -> dict[str, bytes]:
+        """File name -> content."""
+        return {MODEL: self.model, SERVING: self.serving, EVALUATION: self.evaluation}
 
 
 def key(parts: Mapping[str, Any]) -> str:
@@ -36,7 +41,10 @@ def load(root: Path, name: str) -> Trained | None:
     try:
         entry = json.loads((folder / _ENTRY).read_bytes())
         found = Trained(
-            model=(folder / MODEL).read_bytes(), serving=(folder / SERVING).read_bytes(), facts=entry["facts"]
+            model=(folder / MODEL).read_bytes(),
+            serving=(folder / SERVING).read_bytes(),
+            evaluation=(folder / EVALUATION).read_bytes(),
+            facts=entry["facts"],
         )
         intact = entry == _seal(found)
     except (OSError, ValueError, KeyError, TypeError):
@@ -49,8 +57,8 @@ def store(root: Path, name: str, trained: Trained) -> None:
     root.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(dir=root, prefix=".part-"))
     try:
-        (part / MODEL).write_bytes(trained.model)
-        (part / SERVING).write_bytes(trained.serving)
+        for name_of_file, content in trained.contents().items():
+            (part / name_of_file).write_bytes(content)
         (part / _ENTRY).write_text(json.dumps(_seal(trained), sort_keys=True, indent=1), encoding="utf-8")
         shutil.rmtree(root / name, ignore_errors=True)  # only ever a damaged one
         try:

@@ -1,4 +1,4 @@
-"""What training hands over: the facts of a release record, the two files, and the rows to judge others on."""
+"""What training hands over: the facts of a release record, the files, and the rows to judge others on."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +24,8 @@ class Candidate:
         files: File name -> sha256.
         model: `bytes`, `opset`, `parity_max_abs_diff`, `parity_rows`.
         metrics: Measured on the test rows with the ONNX model.
+        evaluation: The record's `evaluation`, as far as this model alone decides it.
+        evaluation_path: evaluation.json, which a report is drawn from.
         test_features: Raw encoded test rows, shape (n_test, n_features).
         test_labels: Shape (n_test,), of the classes' type.
         reference: Drift: feature -> training values, NaN where missing.
@@ -41,8 +43,10 @@ class Candidate:
     files: Mapping[str, str]
     model: Mapping[str, Any]
     metrics: Mapping[str, float]
+    evaluation: Mapping[str, Any]
     model_path: Path
     serving_path: Path
+    evaluation_path: Path
     test_features: NDArray[np.float32]
     test_labels: NDArray[Any]
     reference: Mapping[str, NDArray[np.float32]]

@@ -11,16 +11,16 @@ from threadpoolctl import threadpool_limits
 
 from ml.data.transform import resolve
 from ml.errors import ConfigError, DataError
-from ml.evaluation.metrics import evaluate
 from ml.evaluation.score import score
 from ml.problem import Problem
 from ml.training.cache import Trained
 from ml.training.export import OPSET, parity, to_onnx
 from ml.training.inputs import Inputs
+from ml.training.judged import Measure, judge
 from ml.training.serving_spec import golden, spec
 
 
-def fit(problem: Problem, inputs: Inputs, *, seed: int) -> Trained:
+def fit(problem: Problem, inputs: Inputs, *, seed: int, measure: Measure) -> Trained:
     """Train, export, prove parity on all test rows, choose the threshold and measure.
 
     Raises:
@@ -42,8 +42,7 @@ def fit(problem: Problem, inputs: Inputs, *, seed: int) -> Trained:
         serving = spec(problem, threshold=None, train_x=inputs.train_x)
         serving["threshold"] = _threshold(problem, serving, path, inputs)
         serving["golden"] = golden(problem, serving, path, inputs.parts.test)
-        predictions, probabilities = score(path, serving, inputs.test_x)
-    metrics = evaluate(problem.kind, inputs.test_labels, predictions, probabilities, classes=problem.classes or None)
+        judged = judge(problem, inputs, path, serving, measure)
     facts = {
         "model": {
             "bytes": len(model),
@@ -51,11 +50,12 @@ def fit(problem: Problem, inputs: Inputs, *, seed: int) -> Trained:
             "parity_max_abs_diff": agreed.max_abs_diff,
             "parity_rows": agreed.rows,
         },
-        "metrics": metrics,
+        "metrics": judged.metrics,
+        "evaluation": judged.evaluation,
         "parameters": {"seed": seed, "threshold": serving["threshold"], **_plain(estimator.get_params(deep=True))},
     }
     text = json.dumps(serving, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    return Trained(model=model, serving=text.encode(), facts=facts)
+    return Trained(model=model, serving=text.encode(), evaluation=judged.document, facts=facts)
 
 
 def _refuse_labels(problem: Problem, labels: NDArray[Any]) -> None:

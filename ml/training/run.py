@@ -6,14 +6,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ml.evaluation import runtime
 from ml.problem import Problem
 from ml.training import cache, lineage
 from ml.training.candidate import Candidate
 from ml.training.fit import fit
 from ml.training.inputs import Inputs, Progress, prepare
+from ml.training.judged import Measure
 from ml.training.reference import columns
 from toolchain import paths
 
+MEASURE: Measure = runtime.measure
 SEED = 20130601  # any number; fixed, so that two people get the same model
 
 
@@ -34,16 +37,18 @@ def train(  # noqa: PLR0913  (keyword-only: what, until when, where to; the rest
     seed: int = SEED,
     progress: Progress = _silent,
     cached: Path | None = None,
+    measure: Measure = MEASURE,
 ) -> Candidate:
     """Train on all data through a month and judge on the next one; the same call gives the same bytes and metrics.
 
     Args:
         problem: What to predict from what.
         through: Last month to train on, such as `2013-06`; None for a problem without time.
-        out: Folder that receives model.onnx and serving.json; made if absent.
+        out: Folder that receives model.onnx, serving.json and evaluation.json; made if absent.
         seed: Of every random choice.
         progress: Told each step as it starts.
         cached: Folder of earlier trainings; that of the checkout by default.
+        measure: Of the run time. A training that is reused keeps the figures of its first run.
 
     Raises:
         DataError: If the data break the contract, do not suffice or leak the answer.
@@ -58,7 +63,7 @@ def train(  # noqa: PLR0913  (keyword-only: what, until when, where to; the rest
     reused = trained is not None
     if trained is None:
         progress(f"fit on {len(inputs.train_x):,} rows, judge on {len(inputs.test_x):,}")
-        trained = fit(problem, inputs, seed=seed)
+        trained = fit(problem, inputs, seed=seed, measure=measure)
         cache.store(root, name, trained)
     else:
         progress("reuse an identical training")
@@ -82,8 +87,8 @@ def _candidate(
     problem: Problem, inputs: Inputs, trained: cache.Trained, made_from: Mapping[str, Any], out: Path
 ) -> Candidate:
     out.mkdir(parents=True, exist_ok=True)
-    _place(out / cache.MODEL, trained.model)
-    _place(out / cache.SERVING, trained.serving)
+    for name, content in trained.contents().items():
+        _place(out / name, content)
     return Candidate(
         problem=problem.name,
         kind=problem.kind,
@@ -103,8 +108,10 @@ def _candidate(
         files=trained.files(),
         model=trained.facts["model"],
         metrics=trained.facts["metrics"],
+        evaluation=trained.facts["evaluation"],
         model_path=out / cache.MODEL,
         serving_path=out / cache.SERVING,
+        evaluation_path=out / cache.EVALUATION,
         test_features=inputs.test_x,
         test_labels=inputs.test_labels,
         reference=columns(problem.features, inputs.train_x),

@@ -7,12 +7,13 @@ from ml.data.schema import encode_rows
 from ml.evaluation.score import score
 from ml.problem import by_package
 from ml.training.run import train
+from tests.ml.release.tiny import measure
 
 
 @pytest.fixture(scope="module")
 def candidate(tmp_path_factory):
     folder = tmp_path_factory.mktemp("iris")
-    return train(by_package("tests.problems.iris"), None, out=folder / "out", cached=folder / "cache")
+    return train(by_package("tests.problems.iris"), None, out=folder / "out", cached=folder / "cache", measure=measure)
 
 
 def test_another_problem_trains_through_the_same_code(candidate):

@@ -10,17 +10,25 @@ import pytest
 from ml.errors import GateError, PipelineError, UsageError
 from ml.problem import Problem
 from ml.release import store
-from ml.release.champion import rescore
+from ml.release.champion import answers
 from ml.release.create import Request, create
 from ml.training.run import train
-from tests.ml.release.tiny import problem, scanner
+from tests.ml.release.tiny import measure, problem, scanner
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 FIRST = Request(through="2013-01", champion=None)
 
 
 def make(root: Path, request: Request = FIRST, made_of: Problem | None = None, scan: Any = None) -> store.Release:
-    return create(root, made_of or problem(), request, now=NOW, progress=lambda step: None, scan=scan or scanner())
+    return create(
+        root,
+        made_of or problem(),
+        request,
+        now=NOW,
+        progress=lambda step: None,
+        scan=scan or scanner(),
+        measure=measure,
+    )
 
 
 def outcome(release: store.Release, rule: str, name: str) -> str:
@@ -34,7 +42,12 @@ def test_a_good_model_becomes_a_release_that_verifies(tmp_path: Path) -> None:
     assert release.record["gate"]["mode"] == "bootstrap"
     assert release.record["created_at"] == "2026-01-31T12:00:00Z"
     assert release.record["metrics"]["roc_auc"] > 0.8
-    assert sorted(path.name for path in release.directory.iterdir()) == ["model.onnx", "record.json", "serving.json"]
+    assert sorted(path.name for path in release.directory.iterdir()) == [
+        "evaluation.json",
+        "model.onnx",
+        "record.json",
+        "serving.json",
+    ]
     assert list((tmp_path / ".build/releases").iterdir()) == []
 
 
@@ -46,6 +59,10 @@ def test_the_champion_is_judged_on_the_same_rows(tmp_path: Path) -> None:
     assert second.id == "tiny-0002"
     assert second.record["champion"] == {
         "release": "tiny-0001", "digest": first.digest, "metrics": second.record["metrics"],
+        "prediction_diff": {
+            "rows": 600, "requests_sha256": second.record["champion"]["prediction_diff"]["requests_sha256"],
+            "flip_rate": 0, "score_shift": {"mean": 0, "mean_absolute": 0, "p95_absolute": 0},
+        },
     }  # fmt: skip
     assert second.record["gate"]["verdict"] == "pass"
 
@@ -122,11 +139,11 @@ def test_a_champion_that_cannot_be_compared_is_no_champion(
     tmp_path: Path, change: Callable[[dict[str, Any]], Any], why: str
 ) -> None:
     release = make(tmp_path)
-    candidate = train(problem(), "2013-01", out=tmp_path / "out", cached=tmp_path / "cache")
+    candidate = train(problem(), "2013-01", out=tmp_path / "out", cached=tmp_path / "cache", measure=measure)
     _edit_serving(change)(release)
 
     with pytest.raises(GateError, match=why) as refused:
-        rescore(release, problem(), candidate.test_features, candidate.test_labels)
+        answers(release, problem(), candidate.test_features)
     assert refused.value.code == "ML-GATE-002"
 
 

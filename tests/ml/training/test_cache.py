@@ -2,7 +2,9 @@ import pytest
 
 from ml.training import cache
 
-TRAINED = cache.Trained(model=b"model" * 100, serving=b"{}", facts={"metrics": {"accuracy": 0.1 + 0.2}, "n": None})
+TRAINED = cache.Trained(
+    model=b"model" * 100, serving=b"{}", evaluation=b"[]", facts={"metrics": {"accuracy": 0.1 + 0.2}, "n": None}
+)
 
 
 def test_what_was_stored_is_found(tmp_path):
@@ -13,7 +15,7 @@ def test_what_was_stored_is_found(tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["key"]
 
 
-@pytest.mark.parametrize("name", ["model.onnx", "serving.json", "entry.json"])
+@pytest.mark.parametrize("name", ["model.onnx", "serving.json", "evaluation.json", "entry.json"])
 @pytest.mark.parametrize("damage", ["flip", "cut", "empty", "gone"])
 def test_a_damaged_entry_is_a_miss_and_is_replaced(tmp_path, name, damage):
     cache.store(tmp_path, "key", TRAINED)

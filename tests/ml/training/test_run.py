@@ -16,13 +16,15 @@ from ml.evaluation.score import score
 from ml.problem import by_package
 from ml.training import export
 from ml.training.run import train
+from tests.ml.release.tiny import measure
 from tests.ml.training.toy import problem, table
 
 
 @pytest.fixture
 def run(tmp_path):
     def call(toy=None, through="2013-02", **options):
-        return train(toy or problem(), through, out=tmp_path / "out", cached=tmp_path / "cache", **options)
+        folders = {"out": tmp_path / "out", "cached": tmp_path / "cache"}
+        return train(toy or problem(), through, **{**folders, "measure": measure, **options})
 
     return call
 
