@@ -6,6 +6,7 @@ A problem is a folder with a module `problem` that defines `PROBLEM`; `[tool.ml-
 
 import importlib
 import os
+import sys
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -80,6 +81,8 @@ def by_package(package: str) -> Problem:
         ConfigError: If there is no such folder or it defines no `PROBLEM`.
     """
     module_name = f"{package}.problem"
+    if (root := str(paths.repo_root())) not in sys.path:
+        sys.path.append(root)  # a command knows `ml` and the like only; the folder may stand anywhere in the checkout
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:

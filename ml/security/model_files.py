@@ -11,7 +11,7 @@ from typing import Any
 
 from ml.security.result import Scan, sha256_of_files
 
-ALLOWED = frozenset({"record.json", "model.onnx", "serving.json", "report.html"})
+ALLOWED = frozenset({"record.json", "model.onnx", "serving.json", "evaluation.json", "report.html"})
 DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})
 # Protocol 2 and later of pickle; zip, gzip and HDF5 are the containers of joblib, PyTorch, Keras.
 _MAGIC = {b"\x80": "a pickle", b"PK\x03\x04": "a zip archive", b"\x1f\x8b": "a gzip file", b"\x89HDF": "an HDF5 file"}
