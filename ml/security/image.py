@@ -22,10 +22,12 @@ LIMIT_S = 120.0
 _DIGEST = re.compile(r".+@sha256:([0-9a-f]{64})")
 _DEBIAN_FOLDER = "/usr/lib/python3/dist-packages"  # there dpkg put them, so the Debian list has them
 _LIST = (
-    "import importlib.metadata as m, json, pathlib;"
+    "import importlib.metadata as m, json, os, pathlib, sys;"
+    # Isolated Python does not look at PYTHONPATH, which is where the image has its packages.
+    "where = [*sys.path, *filter(None, os.environ.get('PYTHONPATH', '').split(os.pathsep))];"
     "status = pathlib.Path('/var/lib/dpkg/status');"
     "print(json.dumps({"
-    "'python': [[d.metadata['Name'], d.version, str(d.locate_file(''))] for d in m.distributions()],"
+    "'python': [[d.metadata['Name'], d.version, str(d.locate_file(''))] for d in m.distributions(path=where)],"
     "'debian': status.read_text() if status.exists() else ''}))"
 )
 
