@@ -2,6 +2,9 @@
 
 import os
 
+# Two workers share two cores: threads of one library would only wait for those of the other, for many times the work.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
