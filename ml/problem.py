@@ -8,8 +8,8 @@ import importlib
 import os
 import sys
 import tomllib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -49,6 +49,9 @@ class Problem:
         known_afterwards: Columns of the source that do not exist yet when a prediction is due.
         threshold: Binary only: from which probability of `classes[1]` on that class is predicted. "prevalence"
             takes the one at which, on the training rows, as many are predicted as there are.
+        slices: Groups of test rows that are judged by themselves: name -> a column of the table, or a function of the
+            table that returns one value a row, such as the hour band of a departure.
+        slice_metric: The metric of the slices; by default accuracy, or mae for regression.
     """
 
     name: str
@@ -66,6 +69,8 @@ class Problem:
     key: tuple[str, ...] = ()
     known_afterwards: tuple[str, ...] = ()
     threshold: float | Literal["prevalence"] = "prevalence"
+    slices: Mapping[str, "str | Callable[[pd.DataFrame], Any]"] = field(default_factory=dict)
+    slice_metric: str | None = None
 
 
 def current() -> Problem:

@@ -1,9 +1,10 @@
 """The same metric for parts of the test rows: a model that is good on the whole may be useless for one group.
 
-Owns how slices are formed and measured; `ml.gate.slices` judges them. Which slices there are, the problem says.
+Owns how slices are formed and measured; `ml.gate.rules.slices` judges them. Which slices there are, the problem says.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.errors import ConfigError
+from ml.evaluation.difference import Answers
+from ml.evaluation.metrics import Kind
+from ml.statistics.influence import Influence, influence
+from ml.statistics.intervals import interval, standard_error
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,6 +49,69 @@ def of(slices: Mapping[str, Any], table: "pd.DataFrame") -> list[Slice]:
         ConfigError: If there is no such column, or a function does not return a value for each row.
     """
     return [part for name, by in slices.items() for part in _cut(name, _values(name, by, table))]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Truth:
+    """What the test rows really are.
+
+    Attributes:
+        labels: Shape (n_rows,).
+        classes: In the order of the probabilities; empty for regression.
+        metric: The one that slices are compared by.
+    """
+
+    kind: Kind
+    labels: NDArray[Any]
+    classes: Sequence[int | str]
+    metric: str
+
+
+def metric_of(kind: Kind, chosen: str | None) -> str:
+    """The metric that slices are compared by: the problem's choice, else a plain mean over rows."""
+    return chosen or ("mae" if kind == "regression" else "accuracy")
+
+
+def section(slices: Sequence[Slice], truth: Truth, answers: Answers, confidence: float) -> dict[str, Any]:
+    """The record's `evaluation.slices`.
+
+    A slice whose metric means nothing (the ROC AUC of rows of one class) has null as its estimate; one whose spread
+    is unknown has null as its interval.
+    """
+    columns: dict[str, list[dict[str, Any]]] = {}
+    for part in slices:
+        found = interval(truth.metric, _influence(truth, part, answers), confidence)
+        numbers = {"estimate": found.estimate, "low": found.low, "high": found.high}
+        known = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
+        columns.setdefault(part.column, []).append({"value": part.value, "rows": len(part.rows), **known})
+    return {"metric": truth.metric, "columns": columns}
+
+
+def compared(slices: Sequence[Slice], truth: Truth, candidate: Answers, champion: Answers) -> dict[str, Any]:
+    """The record's `champion.slices`: `difference`, candidate minus champion in the metric's unit, on the same rows.
+
+    With the `standard_error` of the difference; null where there is none.
+    """
+    columns: dict[str, list[dict[str, Any]]] = {}
+    for part in slices:
+        ours, theirs = (_influence(truth, part, answers) for answers in (candidate, champion))
+        of_rows = ours.values - theirs.values  # noqa: PD011  (an array, no table)
+        numbers = {"difference": ours.estimate - theirs.estimate, "standard_error": standard_error(of_rows)}
+        known = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
+        columns.setdefault(part.column, []).append({"value": part.value, "rows": len(part.rows), **known})
+    return {"metric": truth.metric, "columns": columns}
+
+
+def _influence(truth: Truth, part: Slice, answers: Answers) -> Influence:
+    chances = answers.probabilities
+    every = influence(
+        truth.kind,
+        truth.labels[part.rows],
+        answers.predictions[part.rows],
+        None if chances is None else chances[part.rows],
+        classes=truth.classes or None,
+    )
+    return every[truth.metric]
 
 
 def _values(name: str, by: Any, table: "pd.DataFrame") -> NDArray[Any]:

@@ -4,6 +4,7 @@ from ml.flights import source
 from ml.flights.contract import CONTRACT
 from ml.flights.features import FEATURES
 from ml.flights.model import estimator
+from ml.flights.slices import SLICES
 from ml.problem import Problem
 
 PROBLEM = Problem(
@@ -20,5 +21,6 @@ PROBLEM = Problem(
     estimator=estimator,
     time="departure",
     key=("departure", "carrier", "flight", "origin"),
+    slices=SLICES,
     known_afterwards=("dep_time", "dep_delay", "arr_time", "arr_delay", "air_time"),
 )

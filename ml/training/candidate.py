@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ml.evaluation.slices import Slice
 from ml.problem import Kind
 
 
@@ -30,6 +31,7 @@ class Candidate:
         test_labels: Shape (n_test,), of the classes' type.
         reference: Drift: feature -> training values, NaN where missing.
         test: Drift: feature -> test values.
+        slices: Groups of the test rows, by row number.
         reused: True if an earlier, identical training was found in the cache.
     """
 
@@ -52,3 +54,4 @@ class Candidate:
     reference: Mapping[str, NDArray[np.float32]]
     test: Mapping[str, NDArray[np.float32]]
     reused: bool
+    slices: tuple[Slice, ...] = ()

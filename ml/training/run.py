@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ml.evaluation import runtime
+from ml.evaluation import runtime, slices
 from ml.problem import Problem
 from ml.training import cache, lineage
 from ml.training.candidate import Candidate
@@ -57,6 +57,7 @@ def train(  # noqa: PLR0913  (keyword-only: what, until when, where to; the rest
     """
     root = cache_folder() if cached is None else cached
     inputs = prepare(problem, through, seed=seed, progress=progress)
+    parts = slices.of(problem.slices, inputs.parts.test)
     made_from = _made_from(problem, inputs, through, seed)
     name = cache.key(made_from)
     trained = cache.load(root, name)
@@ -67,7 +68,7 @@ def train(  # noqa: PLR0913  (keyword-only: what, until when, where to; the rest
         cache.store(root, name, trained)
     else:
         progress("reuse an identical training")
-    return replace(_candidate(problem, inputs, trained, made_from, out), reused=reused)
+    return replace(_candidate(problem, inputs, trained, made_from, out), reused=reused, slices=tuple(parts))
 
 
 def _made_from(problem: Problem, inputs: Inputs, through: str | None, seed: int) -> dict[str, Any]:

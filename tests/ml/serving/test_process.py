@@ -1,22 +1,17 @@
 """The real process: starts, answers over sockets, survives rude clients, stops without losing a request."""
 
-import contextlib
 import json
-import os
-import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
 from tests.ml.serving.client import KEY
+from tests.ml.serving.process import Server
 from tests.ml.serving.releases import make_release
 
 pytestmark = pytest.mark.integration
@@ -26,49 +21,10 @@ HEADERS = {"Authorization": f"Bearer {KEY}"}
 ROOT = Path(__file__).parents[3]
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-class Server:
-    """`python -m ml.serving` on a free port of the loopback."""
-
-    def __init__(self, directory: Path, keys_file: Path, **environment: str) -> None:
-        release = make_release(directory)
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        base = {"MODEL_DIR": str(directory), "MODEL_VERSION": release, "API_KEYS_FILE": str(keys_file)}
-        address = {"HOST": "127.0.0.1", "PORT": str(self.port), "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "ml.serving"],
-            env=base | address | environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
-    def wait_ready(self) -> None:
-        for _ in range(200):
-            with contextlib.suppress(httpx.TransportError):
-                if httpx.get(f"{self.url}/ready").status_code == 200:
-                    return
-            assert self.process.poll() is None, self.process.communicate()[0]
-            time.sleep(0.05)
-        raise AssertionError("not ready within 10 s")
-
-    def stop(self) -> tuple[int, list[dict[str, Any]]]:
-        """SIGTERM; the exit code and the log."""
-        self.process.send_signal(signal.SIGTERM)
-        output = self.process.communicate(timeout=20)[0]
-        return self.process.returncode, [json.loads(line) for line in output.splitlines()]
-
-
 @pytest.fixture
 def server(tmp_path: Path, keys_file: Path) -> Iterator[Server]:
-    started = Server(tmp_path / "model", keys_file, DRAIN_SECONDS="1", GRACE_SECONDS="2")
+    folder = tmp_path / "model"
+    started = Server(folder, make_release(folder), keys_file, DRAIN_SECONDS="1", GRACE_SECONDS="2")
     try:
         started.wait_ready()
         yield started
@@ -137,7 +93,7 @@ def test_a_stop_under_load_loses_no_request_of_a_keep_alive_client(server: Serve
 
 
 def test_a_refused_start_is_one_clear_line_and_an_exit_code(tmp_path: Path) -> None:
-    refused = Server(tmp_path / "model", tmp_path / "no-keys")
+    refused = Server(tmp_path / "model", make_release(tmp_path / "model"), tmp_path / "no-keys")
 
     output = refused.process.communicate(timeout=20)[0]
 
@@ -149,7 +105,7 @@ def test_a_refused_start_is_one_clear_line_and_an_exit_code(tmp_path: Path) -> N
 def test_a_taken_port_is_named(tmp_path: Path, keys_file: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        refused = Server(tmp_path / "model", keys_file, PORT=str(port))
+        refused = Server(tmp_path / "model", make_release(tmp_path / "model"), keys_file, PORT=str(port))
         output = refused.process.communicate(timeout=20)[0]
 
     line = json.loads(output.splitlines()[-1])
