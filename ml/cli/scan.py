@@ -26,17 +26,18 @@ def scan(
     image: Annotated[str | None, typer.Option(help="Scan this image by digest instead of the checkout.")] = None,
     release: Annotated[str | None, typer.Option(help="Also look at this release's files.")] = None,
     out: Annotated[Path | None, typer.Option(help="Also write the results there, as JSON.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Ask again what was answered today.")] = False,
     root: Annotated[Path, typer.Option(hidden=True)] = repo_root(),
 ) -> None:
     """Scan, and say what was really looked at. Exit code 3 if something failed, or could not be looked at unexcused.
 
     Example: mlp scan --release flights-0001
     """
-    today = datetime.now(tz=UTC).strftime("%Y-%m-%d")
+    now = datetime.now(tz=UTC)
     release_dir = None if release is None else store.load(root, release).directory
     with steps() as progress:
         if image is None:
-            scans = scan_all(root, release_dir, today, progress)
+            scans = scan_all(root, release_dir, now, progress, fresh=fresh)
         else:
             progress(f"scanning {image}")
             scans = scan_image(root, image)
@@ -45,7 +46,9 @@ def scan(
         results = {name: result.to_json() for name, result in scans.items()}
         out.write_text(json.dumps(results, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     _show(scans)
-    open_ones = unanswered(scans, policies.load("binary"), today)  # the exceptions are the same for every kind
+    open_ones = unanswered(
+        scans, policies.load("binary"), now.strftime("%Y-%m-%d")
+    )  # the exceptions are the same for every kind
     if open_ones:
         raise typer.Exit(GateError.exit_code)
 
@@ -53,12 +56,14 @@ def scan(
 def _show(scans: dict[str, Scan]) -> None:
     console = Console(highlight=False)
     table = Table()
-    for column in ("scan", "verdict", "covered", "tool", "reason"):
+    for column in ("scan", "verdict", "covered", "tool", "scanned", "data of", "reason"):
         table.add_column(column)
     for name, result in scans.items():
         verdict = f"[{_STYLES[result.verdict]}]{result.verdict}[/]"
         covered = f"{result.covered}/{result.total}"
-        table.add_row(name, verdict, covered, f"{result.tool} {result.version}", escape(result.reason))
+        when, data = result.scanned_at or "", result.database_date or ""
+        tool = f"{result.tool} {result.version}"
+        table.add_row(name, verdict, covered, tool, when.replace("T", " "), data, escape(result.reason))
     console.print(table)
     for name, result in scans.items():
         for finding in result.findings:

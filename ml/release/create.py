@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ml.training.candidate import Candidate
 
 Progress = Callable[[str], None]
-Scanner = Callable[[Path, Path, str, Progress], Mapping[str, Scan]]
+Scanner = Callable[[Path, Path, datetime, Progress], Mapping[str, Scan]]
 Measure = Callable[[bytes, Mapping[str, Any], Any], Mapping[str, Any]]
 
 
@@ -71,7 +71,7 @@ def create(  # noqa: PLR0913  (keyword-only: the clock, the display and the scan
         fields = _facts(root, release_id, candidate, now)
         fields["champion"] = _champion(champion, problem, candidate, progress)
         fields["drift"] = _drift(problem, candidate, progress)
-        fields["scans"] = _scans(scan(root, folder, now.strftime("%Y-%m-%d"), progress))
+        fields["scans"] = _scans(scan(root, folder, now, progress))
         record = seal({**fields, "gate": section(judge(evidence_of(fields), policy), policy)})
         raw = canonical_bytes(record)
         _check_own_work(problems(raw), release_id)

@@ -12,22 +12,22 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ml.security.result import Run, Scan, Verdict, sha256_of_files
+from ml.security.result import Run, Scan, Verdict, words
+from ml.security.subjects import CODE_FOLDERS, of_code
 
-FOLDERS = ("infra", "ml", "policies", "toolchain")
 LIMIT_S = 120.0
 _COUNTS = ("MEDIUM", "HIGH")
 
 
 def scan_code(root: Path, run: Run) -> Scan:
     """Look at every Python file that we run; tests are not deployed and may do odd things."""
-    folders = [name for name in FOLDERS if (root / name).is_dir()]
-    files = [path for name in folders for path in sorted((root / name).rglob("*.py"))]
-    paths = [str(root / name) for name in folders]
+    subject = of_code(root)
+    files = subject.files
+    paths = [str(root / name) for name in CODE_FOLDERS if (root / name).is_dir()]
     answer = run([sys.executable, "-m", "bandit", "--quiet", "--format", "json", "--recursive", *paths], LIMIT_S)
     covered = 0
     findings: tuple[str, ...] = ()
-    reason = f"bandit gave no report: {answer.error or f'exit code {answer.exit_code}'}"
+    reason = f"bandit gave no report: {words(answer)}"
     verdict: Verdict = "incomplete"
     try:
         report = json.loads(answer.stdout)
@@ -38,13 +38,13 @@ def scan_code(root: Path, run: Run) -> Scan:
     except ValueError:
         pass  # the reason above stands
     else:
-        verdict = "fail" if findings else "incomplete" if covered < len(files) else "pass"
+        verdict = "fail" if findings else "pass" if covered == len(files) > 0 else "incomplete"
         reason = f"{len(findings)} findings in {covered} of {len(files)} files, {accepted} accepted in the source"
     return Scan(
         tool="bandit",
         version=version("bandit"),
-        subject=" ".join(f"{name}/" for name in folders),
-        subject_sha256=sha256_of_files(root, files),
+        subject=subject.name,
+        subject_sha256=subject.sha256,
         covered=covered,
         total=len(files),
         verdict=verdict,

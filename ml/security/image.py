@@ -15,7 +15,8 @@ from typing import Any
 from ml.errors import SurroundingsError, UsageError
 from ml.security.locks import canonical, pins
 from ml.security.result import Answer, Run, Scan
-from ml.security.run import SCANS_FOLDER, SERVING_LOCK
+from ml.security.run import SCANS_FOLDER
+from ml.security.subjects import SERVING_LOCK
 from toolchain.environment import pulumi_env
 
 LIMIT_S = 120.0

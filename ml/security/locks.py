@@ -12,5 +12,7 @@ def canonical(name: str) -> str:
 
 
 def pins(lock: Path) -> dict[str, str]:
-    """Distribution -> version of a lock file."""
+    """Distribution -> version of a lock file; empty where there is none."""
+    if not lock.is_file():
+        return {}
     return {canonical(name): version for name, version in _PIN.findall(lock.read_text(encoding="utf-8"))}

@@ -20,7 +20,8 @@ class Scan:
     Attributes:
         subject: What was looked at, and `subject_sha256` which content of it.
         covered: How many of `total` parts (packages, files) were really looked at.
-        database_date: Of the advisory data, where the tool has any and tells.
+        database_date: Day of the advisory data, where the tool uses any; None where it has none or could not ask.
+        scanned_at: When the tool really looked, UTC; an answer that was kept keeps its time. `ml.security.run` sets it.
         findings: What must be fixed, one line each; at most `MAX_FINDINGS`.
     """
 
@@ -33,11 +34,13 @@ class Scan:
     verdict: Verdict
     reason: str
     database_date: str | None = None
+    scanned_at: str | None = None
     findings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """The scan as plain JSON values."""
-        return {**asdict(self), "findings": shortened(self.findings)}
+        """The scan as plain JSON values; without `scanned_at` where nobody has set it."""
+        plain = {**asdict(self), "findings": shortened(self.findings)}
+        return {key: value for key, value in plain.items() if key != "scanned_at" or value is not None}
 
 
 MAX_FINDINGS = 20
@@ -61,6 +64,11 @@ class Answer:
 
 Run = Callable[[Sequence[str], float], Answer]
 """Runs a command with a limit in seconds."""
+
+
+def words(answer: Answer) -> str:
+    """Why a tool's answer is of no use, for a scan's reason."""
+    return answer.error.strip().splitlines()[-1][:200] if answer.error.strip() else f"exit code {answer.exit_code}"
 
 
 def run_tool(command: Sequence[str], limit_s: float) -> Answer:

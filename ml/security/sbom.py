@@ -1,4 +1,4 @@
-"""The bill of materials of the serving image's Python packages, CycloneDX, made from its lock file."""
+"""Bills of materials, CycloneDX, made from lock files: of the serving image, and of everything that makes a release."""
 
 import hashlib
 import json
@@ -7,20 +7,21 @@ from importlib.metadata import version
 from pathlib import Path
 
 from ml.security.locks import canonical, pins
-from ml.security.result import Run, Scan, Verdict, sha256_of_files
+from ml.security.result import Run, Scan, Verdict, words
+from ml.security.subjects import of_lock
 
 LIMIT_S = 60.0
 
 
 def scan_sbom(root: Path, lock: Path, out: Path, run: Run) -> Scan:
-    """Write the SBOM to `out`; passes when it names every package of the lock file, with its version."""
-    wanted = pins(lock)
+    """Write the SBOM of `lock`, relative to `root`, to `out`; passes when it names every pin."""
+    subject, wanted = of_lock(root, lock), pins(root / lock)
     command = [sys.executable, "-m", "cyclonedx_py", "requirements", "--output-reproducible", "--of", "JSON"]
-    answer = run([*command, str(lock)], LIMIT_S)
+    answer = run([*command, str(root / lock)], LIMIT_S)
     verdict: Verdict = "incomplete"
     covered = 0
     findings: tuple[str, ...] = ()
-    reason = f"cyclonedx-py gave no SBOM: {answer.error or f'exit code {answer.exit_code}'}"
+    reason = f"cyclonedx-py gave no SBOM: {words(answer)}"
     try:
         components = {canonical(c["name"]): c.get("version") for c in json.loads(answer.stdout).get("components", [])}
     except ValueError:
@@ -38,8 +39,8 @@ def scan_sbom(root: Path, lock: Path, out: Path, run: Run) -> Scan:
     return Scan(
         tool="cyclonedx-bom",
         version=version("cyclonedx-bom"),
-        subject=lock.relative_to(root).as_posix(),
-        subject_sha256=sha256_of_files(root, [lock]),
+        subject=subject.name,
+        subject_sha256=subject.sha256,
         covered=covered,
         total=len(wanted),
         verdict=verdict,
