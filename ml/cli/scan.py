@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from ml.cli.display import steps
@@ -29,7 +28,9 @@ def scan(
     fresh: Annotated[bool, typer.Option("--fresh", help="Ask again what was answered today.")] = False,
     root: Annotated[Path, typer.Option(hidden=True)] = repo_root(),
 ) -> None:
-    """Scan, and say what was really looked at. Exit code 3 if something failed, or could not be looked at unexcused.
+    """Scan, and say what was really looked at, when, and with advisory data of which day.
+
+    Exit code 3 if something failed, or could not be looked at unexcused.
 
     Example: mlp scan --release flights-0001
     """
@@ -56,15 +57,15 @@ def scan(
 def _show(scans: dict[str, Scan]) -> None:
     console = Console(highlight=False)
     table = Table()
-    for column in ("scan", "verdict", "covered", "tool", "scanned", "data of", "reason"):
-        table.add_column(column)
+    for column in ("scan", "verdict", "covered", "scanned", "data of"):
+        table.add_column(column, no_wrap=True)
     for name, result in scans.items():
         verdict = f"[{_STYLES[result.verdict]}]{result.verdict}[/]"
         covered = f"{result.covered}/{result.total}"
         when, data = result.scanned_at or "", result.database_date or ""
-        tool = f"{result.tool} {result.version}"
-        table.add_row(name, verdict, covered, tool, when.replace("T", " "), data, escape(result.reason))
+        table.add_row(name, verdict, covered, when[:16].replace("T", " "), data)
     console.print(table)
     for name, result in scans.items():
+        console.print(f"{name}, {result.tool} {result.version}: {result.reason}", soft_wrap=True, markup=False)
         for finding in result.findings:
-            console.print(f"{name}: {finding}", soft_wrap=True, markup=False)
+            console.print(f"  {finding}", soft_wrap=True, markup=False)

@@ -59,7 +59,7 @@ def of_checkout(root: Path) -> Subject:
     """
     files = [root / name for name in _git_files(root) or _walked(root)]
     kept = [path for path in files if path.is_file() and not path.is_symlink()]
-    return _of(root, "every file of the checkout", [p for p in kept if p.relative_to(root).parts[0] != "releases"])
+    return _of(root, "every file but releases/", [p for p in kept if p.relative_to(root).parts[0] != "releases"])
 
 
 def of_release_files(hashes: dict[str, str]) -> str:
