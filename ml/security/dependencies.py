@@ -9,12 +9,13 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from ml.security.locks import pins
-from ml.security.result import Run, Scan, Verdict, words
+from ml.security.result import Run, Scan, Verdict, moment, words
 from ml.security.subjects import of_lock
 
 LIMIT_S = 90.0
@@ -25,25 +26,26 @@ OSV_URL = "MLP_OSV_URL"
 CANARY = ("django", "3.2")
 
 
-def scan_dependencies(root: Path, lock: Path, cache: Path, today: str, run: Run) -> Scan:
+def scan_dependencies(root: Path, lock: Path, cache: Path, now: datetime, run: Run) -> Scan:
     """Audit a lock file; one answer for each lock file, tool version, source and day is kept in `cache`.
 
     Args:
         root: The checkout.
         lock: The lock file, relative to `root`.
         cache: Folder for the answers.
-        today: The day as `2026-01-31`; the services answer with the advisories of that day.
+        now: When they are asked; the services answer with the advisories of that day.
         run: Runs the tool.
     """
     subject, tool, mirror = of_lock(root, lock), version("pip-audit"), os.environ.get(OSV_URL, "")
-    wanted = pins(root / lock)
+    wanted, asked_at = pins(root / lock), moment(now)
     source = "osv" if mirror else "pypi"
-    kept = cache / f"dependencies-{subject.sha256[:16]}-{tool}-{source}-{today}.json"
+    kept = cache / f"dependencies-{subject.sha256[:16]}-{tool}-{source}-{asked_at[:10]}.json"
     report = _kept(kept)
     error = ""
     if report is None:
         report, error = _ask(wanted, cache, mirror, run)
         if report is not None:
+            report["asked_at"] = asked_at
             kept.write_text(json.dumps(report), encoding="utf-8")
     verdict, reason, findings, covered = _judge(report, wanted, error)
     return Scan(
@@ -56,7 +58,8 @@ def scan_dependencies(root: Path, lock: Path, cache: Path, today: str, run: Run)
         verdict=verdict,
         reason=reason,
         # Both services answer from live data, so the data are of the day on which they were asked.
-        database_date=today if covered else None,
+        database_date=asked_at[:10] if covered else None,
+        scanned_at=asked_at if report is None else str(report["asked_at"]),
         findings=findings,
     )
 
@@ -112,6 +115,7 @@ def _report(text: str) -> dict[str, Any] | None:
 
 def _kept(path: Path) -> dict[str, Any] | None:
     try:
-        return _report(path.read_text(encoding="utf-8"))
+        report = _report(path.read_text(encoding="utf-8"))
     except OSError:
         return None
+    return report if report is not None and "asked_at" in report else None

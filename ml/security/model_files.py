@@ -8,6 +8,7 @@ looked for inside one: it is refused as such.
 import io
 import json
 import pickletools
+import re
 import zipfile
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -18,7 +19,9 @@ from ml.security.onnx_model import onnx_problems
 from ml.security.result import Scan
 from ml.security.subjects import of_release_files
 
-ALLOWED = frozenset({*FILES, "record.json", "report.html"})
+# What a record names, and what stands beside it: the record itself, its signature and its report.
+_NAMED = re.compile(r"[a-z][a-z0-9-]*\.(json|onnx)")
+_BESIDE = frozenset({"record.json", "record.dsse.json", "report.html"})
 MAX_BYTES = 256 * 2**20  # a release's model is in git and in an image; a thousand times ours
 # The containers of pickles and of what hides them: PyTorch, Keras and joblib, compressed or not.
 _MAGIC = {
@@ -46,7 +49,8 @@ def scan_model_files(directory: Path, subject: str) -> Scan:
     files = sorted(path for path in directory.rglob("*") if not path.is_dir() or path.is_symlink())
     findings = [line for path in files for line in _problems(directory, path)]
     findings += [f"{name}: is missing" for name in FILES if not (directory / name).is_file()]
-    hashes = {name: sha256_of(directory / name) for name in FILES if (directory / name).is_file()}
+    named = [path for path in files if path.parent == directory and _is_named(path.name) and path.is_file()]
+    hashes = {path.name: sha256_of(path) for path in named}
     return Scan(
         tool="ml.security",
         version=f"onnx {version('onnx')}",
@@ -60,6 +64,10 @@ def scan_model_files(directory: Path, subject: str) -> Scan:
     )
 
 
+def _is_named(name: str) -> bool:
+    return _NAMED.fullmatch(name) is not None and name not in _BESIDE
+
+
 def _problems(directory: Path, path: Path) -> Iterator[str]:
     name = path.relative_to(directory).as_posix()
     if path.is_symlink():
@@ -68,7 +76,7 @@ def _problems(directory: Path, path: Path) -> Iterator[str]:
     if not path.is_file():
         yield f"{name}: is no regular file"
         return
-    if name not in ALLOWED:
+    if name not in _BESIDE and not _is_named(name):
         yield f"{name}: is no file of a release"
     if (size := path.stat().st_size) > MAX_BYTES:
         yield f"{name}: has {size} bytes, at most {MAX_BYTES} are allowed"

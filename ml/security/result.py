@@ -7,6 +7,7 @@ import hashlib
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -64,6 +65,11 @@ class Answer:
 
 Run = Callable[[Sequence[str], float], Answer]
 """Runs a command with a limit in seconds."""
+
+
+def moment(now: datetime) -> str:
+    """The time as records hold it, in UTC."""
+    return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def words(answer: Answer) -> str:

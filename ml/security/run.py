@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from ml.security.dependencies import scan_dependencies
 from ml.security.dockerfiles import CONFIG, scan_dockerfiles
 from ml.security.licences import LIST, scan_licences
 from ml.security.model_files import scan_model_files
-from ml.security.result import Run, Scan, run_tool
+from ml.security.result import Run, Scan, moment, run_tool
 from ml.security.sbom import scan_sbom
 from ml.security.secret_scan import BASELINE, scan_secrets
 from ml.security.subjects import LOCK, SERVING_LOCK
@@ -60,7 +60,7 @@ def scan_all(  # noqa: PLR0913  (the clock, the display and the tools are the ca
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
         waiting = {}
         for name, job in jobs.items():
-            key = kept.key_of(must[name], job.tool, job.rules, _day(now)) if job.tool else ""
+            key = kept.key_of(must[name], job.tool, job.rules, moment(now)[:10]) if job.tool else ""
             place = (root / SCANS_FOLDER / "kept", name, key) if job.tool else None
             waiting[pool.submit(_answer, job, now, place, fresh=fresh)] = name
         for done in as_completed(waiting):
@@ -71,11 +71,11 @@ def scan_all(  # noqa: PLR0913  (the clock, the display and the tools are the ca
 
 def _jobs(root: Path, now: datetime, run: Run) -> dict[str, _Job]:
     """The slow ones first, so that the short ones fill the gaps."""
-    folder, today = root / SCANS_FOLDER, _day(now)
+    folder = root / SCANS_FOLDER
     sbom, project = folder / "serving.cdx.json", folder / "project.cdx.json"
     bom, secrets = version("cyclonedx-bom"), version("detect-secrets")
     return {
-        "dependencies": _Job(look=lambda: scan_dependencies(root, LOCK, folder, today, run)),
+        "dependencies": _Job(look=lambda: scan_dependencies(root, LOCK, folder, now, run)),
         "secrets": _Job(look=lambda: scan_secrets(root, folder, run), tool=secrets, rules=(root / BASELINE,)),
         "code": _Job(look=lambda: scan_code(root, run), tool=version("bandit")),
         "licences": _Job(
@@ -95,14 +95,11 @@ def _answer(job: _Job, now: datetime, place: tuple[Path, str, str] | None, *, fr
     """The kept answer at `place` (folder, name, key), or a new one, which is kept there."""
     scan = None if place is None or fresh else kept.load(*place)
     if scan is None:
-        scan = replace(job.look(), scanned_at=now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+        scan = job.look()
+        scan = replace(scan, scanned_at=scan.scanned_at or moment(now))
         if place is not None:
             kept.save(*place, scan)
     return scan
-
-
-def _day(now: datetime) -> str:
-    return now.astimezone(UTC).strftime("%Y-%m-%d")
 
 
 def unanswered(scans: Mapping[str, Scan], policy: Mapping[str, Any], today: str) -> list[str]:

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from ml.security.result import Answer, Run
 
 TODAY = "2026-01-31"
+NOW = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
 LOCK = """\
 # a comment
 NumPy==2.4.6 \\

@@ -1,6 +1,7 @@
 import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from ml.security.dependencies import CANARY, OSV_URL, scan_dependencies
 from ml.security.result import Run, run_tool
 from ml.security.subjects import LOCK
-from tests.ml.security.checkout import TODAY, answers
+from tests.ml.security.checkout import NOW, TODAY, answers
 
 
 def package(name: str, **more: Any) -> dict[str, Any]:
@@ -42,7 +43,7 @@ UNKNOWN = {**KNOWN, "vulns": []}
 def test_the_audit_counts_what_it_covered(
     root: Path, found: list[dict[str, Any]], verdict: str, covered: int, reason: str
 ) -> None:
-    scan = scan_dependencies(root, LOCK, root / "kept", TODAY, answers({"dependencies": found}))
+    scan = scan_dependencies(root, LOCK, root / "kept", NOW, answers({"dependencies": found}))
 
     assert (scan.verdict, scan.covered, scan.total) == (verdict, covered, 2)
     assert reason in scan.reason
@@ -54,7 +55,7 @@ def test_the_audit_counts_what_it_covered(
     "run", [answers("", None, error="did not end within 90 s"), answers("Traceback", 1), answers("[]")]
 )
 def test_an_audit_without_a_report_is_incomplete_and_asked_again(root: Path, run: Run) -> None:
-    scan = scan_dependencies(root, LOCK, root / "kept", TODAY, run)
+    scan = scan_dependencies(root, LOCK, root / "kept", NOW, run)
 
     assert (scan.verdict, scan.covered, scan.database_date) == ("incomplete", 0, None)
     assert not list((root / "kept").glob("*.json"))
@@ -63,15 +64,16 @@ def test_an_audit_without_a_report_is_incomplete_and_asked_again(root: Path, run
 def test_one_audit_a_day_lock_file_and_source(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Sequence[str]] = []
     run = answers({"dependencies": [SAFE, SKIPPED, KNOWN]}, asked=asked)
-    first = scan_dependencies(root, LOCK, root / "kept", TODAY, run)
-    assert scan_dependencies(root, LOCK, root / "kept", TODAY, run) == first
+    first = scan_dependencies(root, LOCK, root / "kept", NOW, run)
+    assert scan_dependencies(root, LOCK, root / "kept", NOW + timedelta(hours=3), run) == first
+    assert first.scanned_at == "2026-01-31T12:00:00Z"
     assert len(asked) == 1
 
-    scan_dependencies(root, LOCK, root / "kept", "2026-02-01", run)
+    scan_dependencies(root, LOCK, root / "kept", NOW + timedelta(days=1), run)
     (root / LOCK).write_text("numpy==2.4.7\n")
-    scan_dependencies(root, LOCK, root / "kept", "2026-02-01", run)
+    scan_dependencies(root, LOCK, root / "kept", NOW + timedelta(days=1), run)
     monkeypatch.setenv(OSV_URL, "http://127.0.0.1:9/query")
-    scan_dependencies(root, LOCK, root / "kept", "2026-02-01", run)
+    scan_dependencies(root, LOCK, root / "kept", NOW + timedelta(days=1), run)
     assert len(asked) == 4
     assert "--osv-url" in asked[-1]
 
@@ -133,7 +135,7 @@ def test_the_real_tool_asks_a_mirror_and_a_mirror_that_knows_nothing_is_no_pass(
 ) -> None:
     mirror.known = known
 
-    scan = scan_dependencies(root, LOCK, root / "kept", TODAY, run_tool)
+    scan = scan_dependencies(root, LOCK, root / "kept", NOW, run_tool)
 
     assert (scan.verdict, reason in scan.reason) == (verdict, True), scan
     assert any("ruamel-yaml 0.19.1: PYSEC-7, fixed in 9.9" in line for line in scan.findings) == (verdict == "fail")

@@ -11,8 +11,8 @@ from ml.security import subjects
 from ml.security.kept import load
 from ml.security.result import Answer, Scan
 from ml.security.run import SCANS_FOLDER, scan_all
+from tests.ml.security.checkout import NOW
 
-NOW = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
 SCANS = {"code", "dependencies", "dockerfiles", "licences", "model-files", "sbom", "sbom-project", "secrets"}
 
 
@@ -68,8 +68,8 @@ def test_the_same_content_is_scanned_once_a_day_and_the_answer_keeps_its_time(ro
     again = scan(root, tools=tools, now=later)
 
     kept = {name for name, one in again.items() if one.scanned_at == "2026-01-31T12:00:00Z"}
-    assert kept == {"code", "dockerfiles", "sbom", "sbom-project"}, (
-        "what passed or failed is kept; what is incomplete is asked again"
+    assert kept == {"code", "dependencies", "dockerfiles", "sbom", "sbom-project"}, (
+        "what is incomplete is asked again, but for an audit that was answered"
     )
     assert {name: again[name] for name in kept} == {name: first[name] for name in kept}
     assert tools.asked.count("bandit") == 1
