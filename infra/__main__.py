@@ -14,11 +14,13 @@ from infra.provider import on_cluster
 from infra.release import load_evidence
 from infra.settings import load_cluster, load_settings
 from infra.slots import plan
+from infra.waivers import accepted_waivers, today
 from toolchain.paths import repo_root
 
 settings = load_settings()
 cluster = load_cluster(settings)
 evidence = load_evidence(repo_root(), settings.slots)
+waivers = accepted_waivers(evidence, settings, today())
 refuse_unproven_images(repo_root(), settings)
 contexts = prepare(repo_root(), settings)
 
@@ -50,6 +52,7 @@ if where is not None:
     )
     pulumi.export("live", model.live)
     pulumi.export("slots", model.slots)
+pulumi.export("acceptedWaivers", waivers)
 pulumi.export("namespace", foundation.namespace)
 pulumi.export("images", images.platform)
 pulumi.export("urls", {**foundation.urls, **(model.urls if model is not None else {})})

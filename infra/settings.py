@@ -13,10 +13,12 @@ from typing import Final, Literal
 import pulumi
 from pulumi.runtime import config as runtime_config
 
+from infra.acceptance import accept_waivers
 from infra.cluster import Cluster, named
 from infra.config_reader import CPU_RULE, SIZE_RULE, Reader, Rule, cpu_cores, size_bytes
 from infra.names import DIGEST_PATTERN, PLATFORM_IMAGES, PROJECT, SLOTS, Slot, namespace
 from ml.errors import ConfigError, PipelineError
+from ml.gate.accepted import KEY, Acceptance
 from ml.release.record import RELEASE_ID
 
 ServiceType = Literal["LoadBalancer", "NodePort", "ClusterIP"]
@@ -124,6 +126,7 @@ class Settings:
     """Where serving pods find Prometheus; empty: the stack's own."""
     kube_context: str = ""
     drift_schedule: str = "17 3 * * *"
+    accept_waivers: tuple[Acceptance, ...] = ()
 
     @property
     def namespace(self) -> str:
@@ -195,6 +198,7 @@ def parse(values: Mapping[str, object], stack: str) -> Settings:
         monitoring_endpoint=reader.text("monitoringEndpoint", default.monitoring_endpoint, _URL),
         kube_context=reader.text("kubeContext", default.kube_context, _NAME),
         drift_schedule=reader.text("driftSchedule", default.drift_schedule, _CRON),
+        accept_waivers=accept_waivers(reader.table(KEY)),
     )
     reader.finish()
     _check_together(settings, reader)

@@ -4,7 +4,7 @@ from typing import Final
 
 from pulumi_policy import ResourceValidationPolicy
 
-from policies import images, model_gate, opaque, pods, services
+from policies import images, model_gate, opaque, pods, services, waivers
 
 NAME: Final = "ml-pipeline"
 POLICIES: Final[list[ResourceValidationPolicy]] = [
@@ -13,4 +13,5 @@ POLICIES: Final[list[ResourceValidationPolicy]] = [
     pods.POLICY,
     services.POLICY,
     opaque.POLICY,
+    waivers.POLICY,
 ]

@@ -10,6 +10,7 @@ import typer
 from ml.cli.display import steps
 from ml.cli.stacks import known_running, save
 from ml.errors import GateError, UsageError
+from ml.gate import accepted
 from ml.release import images, store
 from ml.release.record import parse
 from ml.security.image import scan_image
@@ -43,6 +44,7 @@ def promote(
             f"releases/{release.id} holds {release.digest}: what was proven is not what would be promoted"
         )
         raise GateError("ML-REL-022", message, f"git checkout -- releases/{release.id}, or pulumi up --stack {source}")
+    _refuse_waivers(target, target_file, release)
     running = known_running(target, target_file)
     state = slots.stage(target_file.state, proven.held, running, take_traffic=True)
     state = replace(state, images={**state.images, **cluster.platform_images(objects)})
@@ -76,6 +78,15 @@ def _image_evidence(root: Path, release: store.Release, image: str) -> Path:
         images.refuse(release, image, parse(raw), raw)
         images.write(release, evidence)
     return images.path_of(release, image).relative_to(root)
+
+
+def _refuse_waivers(stack: str, file: config.StackFile, release: store.Release) -> None:
+    """Refuse what the stack's program would refuse, before anything is edited."""
+    today = datetime.now(tz=UTC).strftime("%Y-%m-%d")
+    found = accepted.refusals(release.record, stack, file.accepted, today)
+    if found:
+        message = accepted.refusal(release.id, stack, found)
+        raise GateError("ML-GATE-207", message, accepted.how_to_accept(stack, found))
 
 
 def rollback(

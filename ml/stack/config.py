@@ -19,6 +19,7 @@ from ruamel.yaml.error import YAMLError
 
 from infra.names import PROJECT, SLOTS, Slot
 from ml.errors import ConfigError
+from ml.gate.accepted import KEY, Acceptance, acceptances
 from ml.stack.slots import Held, State
 
 _STACK = re.compile(r"[a-z0-9]([a-z0-9-]{0,50}[a-z0-9])?")
@@ -33,6 +34,8 @@ class StackFile:
     text: str
     state: State
     kube_context: str
+    accepted: tuple[Acceptance, ...] = ()
+    """The waivers that the stack accepts by its own word."""
 
 
 def path_of(root: Path, stack: str) -> Path:
@@ -58,7 +61,13 @@ def read(root: Path, stack: str) -> StackFile:
         raise ConfigError("ML-CONF-012", message, f"cp Pulumi.staging.yaml {path.name}") from error
     config = _config(_load(path, text), path)
     context = config.get(f"{PROJECT}:kubeContext")
-    return StackFile(path=path, text=text, state=_state(config, path), kube_context=str(context or ""))
+    return StackFile(
+        path=path,
+        text=text,
+        state=_state(config, path),
+        kube_context=str(context or ""),
+        accepted=_accepted(config, path),
+    )
 
 
 def render(file: StackFile, state: State) -> str:
@@ -159,6 +168,15 @@ def _state(config: Mapping[str, Any], path: Path) -> State:
         message = f"{path.name}: " + "; ".join(problems)
         raise ConfigError("ML-CONF-014", message, "correct the file; docs/configuration.md has an example")
     return State(slots=slots, live=live_slot, images={str(name): str(value) for name, value in images.items()})
+
+
+def _accepted(config: Mapping[str, Any], path: Path) -> tuple[Acceptance, ...]:
+    raw = config.get(f"{PROJECT}:{KEY}") or {}
+    found, faults = acceptances(raw if isinstance(raw, Mapping) else {"": raw})
+    if faults:
+        listed = "; ".join(f"{KEY}.{fault.path}: got {fault.got!r}, must be {fault.rule}" for fault in faults)
+        raise ConfigError("ML-CONF-014", f"{path.name}: {listed}", "correct the file; docs/security.md has an example")
+    return found
 
 
 def _slot(name: object) -> Slot | None:

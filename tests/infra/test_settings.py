@@ -103,6 +103,7 @@ def test_a_slot_without_a_digest_is_refused_where_nothing_is_built():
     assert "slots.blue.image" in message
 
 
+WAIVER = {"owner": "platform team", "reason": "no advisories reach this network", "expires": "2026-12-31"}
 BAD = {
     "slots": [{"teal": {"release": "a-0001"}}, {"blue": {}}, {"blue": {"release": "A-1"}}, [], "{", {"blue": "a-0001"}],
     "live": ["teal", "Blue", ""],
@@ -118,6 +119,18 @@ BAD = {
     "storage": [{"postgres": "0Gi"}, {"mlflow": "big"}, {"clas": "x"}],
     "monitoringEndpoint": ["prometheus:9090", "ftp://x"],
     "kubeContext": ["two words"],
+    "acceptWaivers": [
+        {"dependencies": WAIVER},
+        {"floor/accuracy": WAIVER},
+        {"scan/dependencies": {**WAIVER, "owner": ""}},
+        {"scan/dependencies": {**WAIVER, "reason": "because"}},
+        {"scan/dependencies": {**WAIVER, "expires": "2026-02-30"}},
+        {"scan/dependencies": {**WAIVER, "expires": "soon"}},
+        {"scan/dependencies": {**WAIVER, "until": "2026-12-31"}},
+        {"scan/dependencies": {"owner": "me and you", "reason": "a whole sentence"}},
+        {"scan/dependencies": "yes"},
+        [],
+    ],
     "driftSchedule": ["daily", "* * * *", "* * * * * *"],
 }
 

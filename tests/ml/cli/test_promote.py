@@ -186,3 +186,35 @@ def test_an_empty_slot_or_a_bad_release_is_no_way_back(two: Path) -> None:
     )
     error = refusal(back(two))
     assert (error.code, "mlp release stage" in error.fix) == ("ML-REL-011", True)
+
+
+def test_promotion_refuses_what_rests_on_a_waiver_before_it_edits_anything(
+    tmp_path: Path, spaces: dict[str, Namespace], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waived = [("scan/dependencies", "the waiver of 'me' until '2027-06-30' names no stacks")]
+    asked: list[tuple[str, int]] = []
+
+    def refusals(record: object, stack: str, accepted: tuple[object, ...], today: str) -> list[tuple[str, str]]:
+        asked.append((stack, len(accepted)))
+        return [] if accepted else waived
+
+    monkeypatch.setattr("ml.gate.accepted.refusals", refusals)
+    error = refusal(run(tmp_path, "promote"))
+
+    assert error.code == "ML-GATE-207"
+    assert "flights-0001" in error.message
+    assert "Pulumi.prod.yaml" in error.fix
+    assert (tmp_path / "Pulumi.prod.yaml").read_text() == PROD
+    own = "{owner: platform team, reason: looked at by hand, expires: '2026-12-31'}"
+    (tmp_path / "Pulumi.prod.yaml").write_text(f"{PROD}  ml-pipeline:acceptWaivers: {{scan/dependencies: {own}}}\n")
+    assert run(tmp_path, "promote").exit_code == 0
+    assert asked == [("prod", 0), ("prod", 1)]
+
+
+def test_an_acceptance_that_is_none_is_refused_by_every_command(tmp_path: Path, spaces: dict[str, Namespace]) -> None:
+    (tmp_path / "Pulumi.prod.yaml").write_text(f"{PROD}  ml-pipeline:acceptWaivers: {{scan/dependencies: yes}}\n")
+
+    error = refusal(run(tmp_path, "promote"))
+
+    assert error.code == "ML-CONF-014"
+    assert "acceptWaivers.scan/dependencies" in error.message

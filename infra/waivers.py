@@ -1,0 +1,49 @@
+"""Whether this stack accepts the waivers that its releases rest on; asked before the program registers anything.
+
+What it accepts is exported, so that a waiver in production is seen by whoever reads the stack's outputs.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import pulumi
+
+from infra.names import Slot
+from infra.release import Evidence
+from infra.settings import Settings
+from ml.errors import GateError
+from ml.gate import accepted
+
+
+def today() -> str:
+    """The day on which somebody deploys, in UTC."""
+    return datetime.now(tz=UTC).strftime("%Y-%m-%d")
+
+
+def accepted_waivers(
+    evidence: Mapping[Slot, Evidence], settings: Settings, day: str
+) -> dict[Slot, list[dict[str, str]]]:
+    """What each slot's release rests on, as the stack's output `acceptedWaivers` tells it.
+
+    Args:
+        evidence: The releases of the slots, verified.
+        settings: The stack's name and what it accepts itself.
+        day: The day of the deployment.
+
+    Raises:
+        pulumi.RunError: If a release rests on a waiver that this stack does not accept today, naming them all.
+    """
+    stack, own = settings.stack, settings.accept_waivers
+    records = {slot: json.loads(held.record) for slot, held in evidence.items()}
+    refused = {slot: accepted.refusals(record, stack, own, day) for slot, record in records.items()}
+    problems = [
+        f"\n- slot {slot}: " + accepted.refusal(evidence[slot].release, stack, found).replace("\n", "\n  ")
+        for slot, found in refused.items()
+        if found
+    ]
+    if problems:
+        every = sorted({entry for found in refused.values() for entry in found})
+        message = "nothing is deployed, because a release rests on a waiver" + "".join(problems)
+        raise pulumi.RunError(str(GateError("ML-GATE-206", message, accepted.how_to_accept(stack, every))))
+    return {slot: accepted.rests_on(record, stack, own, day) for slot, record in records.items()}
