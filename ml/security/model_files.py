@@ -22,6 +22,7 @@ from ml.security.subjects import of_release_files
 # What a record names, and what stands beside it: the record itself, its signature and its report.
 _NAMED = re.compile(r"[a-z][a-z0-9-]*\.(json|onnx)")
 _BESIDE = frozenset({"record.json", "record.dsse.json", "report.html"})
+_OF_AN_IMAGE = re.compile(r"images/[0-9a-f]{64}\.json")
 MAX_BYTES = 256 * 2**20  # a release's model is in git and in an image; a thousand times ours
 # The containers of pickles and of what hides them: PyTorch, Keras and joblib, compressed or not.
 _MAGIC = {
@@ -76,7 +77,7 @@ def _problems(directory: Path, path: Path) -> Iterator[str]:
     if not path.is_file():
         yield f"{name}: is no regular file"
         return
-    if name not in _BESIDE and not _is_named(name):
+    if name not in _BESIDE and not _is_named(name) and _OF_AN_IMAGE.fullmatch(name) is None:
         yield f"{name}: is no file of a release"
     if (size := path.stat().st_size) > MAX_BYTES:
         yield f"{name}: has {size} bytes, at most {MAX_BYTES} are allowed"

@@ -248,6 +248,16 @@ def test_no_bytes_make_the_look_at_a_file_fail(content: bytes) -> None:
         assert isinstance(list(model_files._content_problems(suffix, content)), list)
 
 
+def test_evidence_of_images_may_stand_beside_and_is_not_part_of_what_was_judged(release_dir: Path) -> None:
+    before = scan_model_files(release_dir, "it")
+    for name in ("record.json", "record.dsse.json", f"images/{'a' * 64}.json"):
+        (release_dir / name).parent.mkdir(exist_ok=True)
+        (release_dir / name).write_text("{}")
+
+    after = scan_model_files(release_dir, "it")
+    assert (after.verdict, after.covered, after.subject_sha256) == ("pass", 5, before.subject_sha256)
+
+
 def test_the_json_of_a_release_is_read_as_such(release_dir: Path) -> None:
     (release_dir / "serving.json").write_text(json.dumps({"a": [1] * 10}))
 
