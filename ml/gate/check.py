@@ -38,4 +38,7 @@ _OUTCOMES: Mapping[Reason, Outcome] = {
     Reason.TOO_FEW_ROWS: "inconclusive",
     Reason.DRIFT_UNMEASURED: "inconclusive",
     Reason.SCAN_INCOMPLETE: "inconclusive",
+    Reason.SCAN_SKIPPED: "inconclusive",
+    Reason.SCAN_NO_ADVISORIES: "inconclusive",
+    Reason.SCAN_OLD_ADVISORIES: "inconclusive",
 }

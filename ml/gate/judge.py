@@ -5,7 +5,7 @@ reads no file, no clock and no network. Fails closed: what is missing, unknown o
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ml.gate.check import Check, Outcome
@@ -13,6 +13,7 @@ from ml.gate.rules.compared import against_champion, floors
 from ml.gate.rules.drift import drifted
 from ml.gate.rules.rows import enough_rows
 from ml.gate.rules.scans import scanned
+from ml.gate.scans import subjects_of
 
 Mode = Literal["champion", "bootstrap"]
 
@@ -31,6 +32,8 @@ class Evidence:
     drift: Mapping[str, Any]
     scans: Mapping[str, Any]
     created_at: str
+    subjects: Mapping[str, Any] = field(default_factory=dict)
+    """Scan -> SHA-256 of what it must have looked at."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,7 +52,7 @@ def judge(evidence: Evidence, policy: Mapping[str, Any]) -> Judgement:
         *against_champion(evidence.metrics, evidence.champion_metrics, policy),
         enough_rows(evidence.test_rows, policy),
         *drifted(evidence.drift, policy["drift"]),
-        *scanned(evidence.scans, evidence.created_at, policy["scans"]),
+        *scanned(evidence.scans, evidence.subjects, evidence.created_at, policy["scans"]),
     )
     mode: Mode = "bootstrap" if evidence.champion_metrics is None else "champion"
     return Judgement(mode=mode, checks=checks, verdict=verdict_of([check.outcome for check in checks]))
@@ -65,6 +68,7 @@ def evidence_of(record: Mapping[str, Any]) -> Evidence:
         drift=record["drift"],
         scans=record["scans"],
         created_at=record["created_at"],
+        subjects=subjects_of(record),
     )
 
 

@@ -21,6 +21,11 @@ class Reason(StrEnum):
     DRIFT_UNMEASURED = "drift-unmeasured"
     SCAN_MISSING = "scan-missing"
     SCAN_FAILED = "scan-failed"
+    SCAN_OTHER_SUBJECT = "scan-other-subject"
+    SCAN_STALE = "scan-stale"
+    SCAN_SKIPPED = "scan-skipped"
+    SCAN_NO_ADVISORIES = "scan-no-advisories"
+    SCAN_OLD_ADVISORIES = "scan-old-advisories"
     SCAN_INCOMPLETE = "scan-incomplete"
     SCAN_EXCEPTED = "scan-accepted-exception"
 
@@ -40,6 +45,11 @@ REASONS: Mapping[Reason, str] = {
     Reason.DRIFT_UNMEASURED: "the policy asks for drift evidence and no gated feature has any",
     Reason.SCAN_MISSING: "the policy asks for this scan and the record has none",
     Reason.SCAN_FAILED: "the scan found something that must be fixed",
+    Reason.SCAN_OTHER_SUBJECT: "the scan looked at something else than what the release is made of",
+    Reason.SCAN_STALE: "the scan is older than its limit, newer than the record, or does not say when it looked",
+    Reason.SCAN_SKIPPED: "the scan did not look at every part of its subject, and no valid waiver accepts that",
+    Reason.SCAN_NO_ADVISORIES: "the scan had no advisory data to compare with, and no valid waiver accepts that",
+    Reason.SCAN_OLD_ADVISORIES: "the scan's advisory data are older than their limit, and no valid waiver accepts that",
     Reason.SCAN_INCOMPLETE: "the scan could not cover its subject, and no valid exception accepts that",
     Reason.SCAN_EXCEPTED: "the scan could not cover its subject; an exception with owner and expiry accepts that",
 }

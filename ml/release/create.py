@@ -23,6 +23,7 @@ from ml.release.proof import OF_A_VERDICT, problems
 from ml.release.record import RELEASE_ID, canonical_bytes, seal
 from ml.release.record import Problem as RecordProblem
 from ml.release.store import RECORD, Release, load, next_id, verify
+from ml.security import subjects
 from ml.security.result import Scan
 from ml.security.run import scan_all
 
@@ -71,6 +72,7 @@ def create(  # noqa: PLR0913  (keyword-only: the clock, the display and the scan
         fields = _facts(root, release_id, candidate, now)
         fields["champion"] = _champion(champion, problem, candidate, progress)
         fields["drift"] = _drift(problem, candidate, progress)
+        fields["subjects"] = subjects.all_of(root)
         fields["scans"] = _scans(scan(root, folder, now, progress))
         record = seal({**fields, "gate": section(judge(evidence_of(fields), policy), policy)})
         raw = canonical_bytes(record)

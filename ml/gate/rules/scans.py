@@ -5,23 +5,24 @@ from typing import Any
 
 from ml.gate.check import Check, check
 from ml.gate.reasons import Reason
+from ml.gate.scans import ACCEPTABLE, reason_of
 
 
-def scanned(scans: Mapping[str, Any], created_at: str, policy: Mapping[str, Any]) -> Iterator[Check]:
-    """Every scan that is asked for or there; `created_at` decides whether an exception had expired."""
+def scanned(
+    scans: Mapping[str, Any], subjects: Mapping[str, Any], created_at: str, policy: Mapping[str, Any]
+) -> Iterator[Check]:
+    """Every scan that is asked for or there, held against what it must have looked at (`ml.gate.scans`).
+
+    `created_at` decides whether an exception had expired.
+    """
     for name in sorted({*policy["required"], *scans}):
         scan = scans.get(name)
         verdict = scan.get("verdict") if isinstance(scan, Mapping) else None
-        yield check(name, "scan", verdict, "pass", _reason(name, verdict, created_at, policy))
+        reason = reason_of(name, scan, subjects.get(name), created_at, policy)
+        excepted = reason in ACCEPTABLE and _is_excepted(name, created_at, policy)
+        yield check(name, "scan", verdict, "pass", Reason.SCAN_EXCEPTED if excepted else reason)
 
 
-def _reason(name: str, verdict: object, created_at: str, policy: Mapping[str, Any]) -> Reason:
-    if verdict is None:
-        return Reason.SCAN_MISSING
-    if verdict == "pass":
-        return Reason.OK
-    if verdict != "incomplete":
-        return Reason.SCAN_FAILED
+def _is_excepted(name: str, created_at: str, policy: Mapping[str, Any]) -> bool:
     # Dates compare as text: both are ISO 8601, and `expires` is the last day on which the exception holds.
-    valid = any(item["scan"] == name and created_at[:10] <= item["expires"] for item in policy["exceptions"])
-    return Reason.SCAN_EXCEPTED if valid else Reason.SCAN_INCOMPLETE
+    return any(item["scan"] == name and created_at[:10] <= item["expires"] for item in policy["exceptions"])

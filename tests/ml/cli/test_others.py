@@ -1,11 +1,11 @@
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from ml.cli import main
 from ml.errors import ConfigError
+from ml.security.result import Scan, Verdict
 from ml.stack.publish import publish, tracking_uri
 from ml.stack.slots import State
 from tests.ml.stack.fakes import Namespace, api_server
@@ -51,25 +51,32 @@ def test_the_drift_check_prints_one_line_and_its_exit_code(tmp_path: Path, capsy
     assert (code, capsys.readouterr().err[:12]) == (7, "ML-DRIFT-002")
 
 
-def scanned(tmp_path: Path, line: str) -> tuple[int, dict[str, Any]]:
-    (tmp_path / "ml").mkdir()
-    (tmp_path / "ml/some.py").write_text(line)
-    (tmp_path / "requirements.txt").write_text("")
-    (tmp_path / "images/serving").mkdir(parents=True)
-    (tmp_path / "images/serving/requirements.txt").write_text("numpy==2.4.6 \\\n    --hash=sha256:" + "a" * 64 + "\n")
-    code = main(["scan", "--root", str(tmp_path), "--out", str(tmp_path / "out/scan.json")])
-    return code, json.loads((tmp_path / "out/scan.json").read_text())
+def made(verdict: Verdict) -> Scan:
+    common = {"tool": "bandit", "version": "1", "subject": "ml/", "subject_sha256": "a" * 64}
+    more = {"scanned_at": "2026-01-31T12:00:00Z", "findings": ("ml/some.py:4: B301",)}
+    return Scan(**common, covered=3, total=7, verdict=verdict, reason="three of seven", **more)
 
 
-@pytest.mark.parametrize(
-    ("line", "exit_code", "verdict"),
-    [("A = 1\n", 0, "pass"), ("import pickle\n\ndef f(x):\n    return pickle.loads(x)\n", 3, "fail")],
-)
+@pytest.mark.parametrize(("verdict", "exit_code"), [("pass", 0), ("fail", 3), ("incomplete", 3)])
 def test_a_scan_that_fails_has_its_exit_code_and_the_results_are_kept(
-    tmp_path: Path, line: str, exit_code: int, verdict: str
+    tmp_path: Path,
+    verdict: Verdict,
+    exit_code: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    code, results = scanned(tmp_path, line)
+    asked: list[bool] = []
 
-    assert (code, results["code"]["verdict"]) == (exit_code, verdict)
-    assert results["dependencies"]["verdict"] == "incomplete"  # nothing to audit is not a pass
-    assert results["sbom"]["verdict"] == "pass"
+    def scan_all(*_: object, fresh: bool) -> dict[str, Scan]:
+        asked.append(fresh)
+        return {"code": made(verdict)}
+
+    monkeypatch.setattr("ml.cli.scan.scan_all", scan_all)
+
+    code = main(["scan", "--fresh", "--root", str(tmp_path), "--out", str(tmp_path / "out/scan.json")])
+
+    assert code == exit_code
+    assert json.loads((tmp_path / "out/scan.json").read_text()) == {"code": made(verdict).to_json()}
+    out = capsys.readouterr().out
+    assert all(word in out for word in ("3/7", "2026-01-31 12:00", "three of seven", "ml/some.py:4: B301", "bandit 1"))
+    assert asked == [True]

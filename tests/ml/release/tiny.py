@@ -1,6 +1,7 @@
 """A problem that trains in a blink: is x + noise above zero? Two months of made-up rows."""
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,10 @@ from sklearn.linear_model import LogisticRegression
 from ml.data.contract import Contract, number
 from ml.data.schema import Feature
 from ml.problem import Problem
-from ml.security.result import Scan, Verdict
+from ml.security.model_files import scan_model_files
+from ml.security.result import Scan, Verdict, moment
+from ml.security.subjects import all_of
+from ml.training.lineage import lock_sha256
 
 FEATURES = (Feature(name="x", kind="number"), Feature(name="y", kind="number", drift="watch"))
 ROWS = 600
@@ -51,10 +55,12 @@ def problem(shift: float = 0.0) -> Problem:
 def scanner(verdict: Verdict = "pass") -> Callable[..., dict[str, Scan]]:
     """Every scan that the policy asks for, with one verdict for the code."""
 
-    def scan(root: Path, folder: Path, today: str, progress: Callable[[str], None]) -> dict[str, Scan]:
-        common = {"tool": "t", "version": "1", "subject": "s", "subject_sha256": "a" * 64, "covered": 1, "total": 1}
-        verdicts = {"code": verdict, "dependencies": "incomplete", "sbom": "pass", "model-files": "pass"}
-        return {name: Scan(**common, verdict=v, reason="r") for name, v in verdicts.items()}
+    def scan(root: Path, folder: Path, now: datetime, progress: Callable[[str], None]) -> dict[str, Scan]:
+        must = {**all_of(root), "model-files": scan_model_files(folder, "it").subject_sha256}
+        must |= dict.fromkeys(("dependencies", "licences", "sbom-project"), lock_sha256())
+        verdicts = {**dict.fromkeys(must, "pass"), "code": verdict, "dependencies": "incomplete"}
+        common = {"tool": "t", "version": "1", "subject": "s", "covered": 1, "total": 1, "scanned_at": moment(now)}
+        return {n: Scan(**common, subject_sha256=must[n], verdict=v, reason="r") for n, v in verdicts.items()}
 
     return scan
 
