@@ -16,8 +16,9 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ml.batch.sink import AtomicFile, DeadLetters, Predictions
+from ml.batch.sink import DeadLetters, Predictions
 from ml.batch.source import Chunk, DeadRow, Source, open_source
+from ml.data.atomic import AtomicFile
 from ml.data.schema import RowError
 from ml.errors import DataError, UsageError
 from ml.serving.encoder import RowTuple

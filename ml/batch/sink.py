@@ -1,10 +1,6 @@
 """Writes predictions and dead letters so that a reader sees a whole file or the earlier one, never a half."""
 
-import os
-from contextlib import suppress
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import msgspec
 import pyarrow as pa
@@ -12,41 +8,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from ml.batch.source import DeadRow
-from ml.errors import DataError
-
-
-class AtomicFile:
-    """A file that gets its name only on `commit`; leaving the context without it removes what was written."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            self.handle = self.temporary.open("xb")
-        except OSError as error:
-            raise DataError("ML-BATCH-005", f"{path}: cannot be written: {error.strerror}") from error
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.handle.close()
-        with suppress(FileNotFoundError):
-            self.temporary.unlink()
-
-    def commit(self) -> None:
-        """Make the content durable, then visible under its name."""
-        self.handle.flush()
-        os.fsync(self.handle.fileno())
-        self.handle.close()
-        self.temporary.replace(self.path)
-        directory = os.open(self.path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+from ml.data.atomic import AtomicFile
 
 
 class Predictions:

@@ -16,13 +16,11 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from ml.data.schema import Feature
+from ml.data.texts import number, trimmed
 from ml.errors import DataError
 
 CHUNK_ROWS = 10_000
 CSV_BLOCK_BYTES = 2 * 1024 * 1024
-MISSING = ("", "NA", "N/A", "#N/A", "NaN", "nan", "null", "NULL", "None")
-"""What a number's CSV field may say instead of a number: the spellings pandas and R write."""
-
 FORMATS = (".csv", ".csv.gz", ".parquet")
 
 
@@ -184,17 +182,9 @@ def _plain(column: Any) -> list[Any]:
 
 def _numbers(column: Any) -> list[Any]:
     """A text column as numbers; a text that is none stays as it is, for the encoder to refuse by name."""
-    trimmed = pc.utf8_trim_whitespace(column)
-    texts = pc.if_else(pc.is_in(trimmed, pa.array(MISSING)), pa.scalar(None, pa.string()), trimmed)
+    texts = trimmed(column)
     try:
         values: list[Any] = pc.cast(texts, pa.float64()).to_pylist()
     except pa.ArrowInvalid:
-        return [_number(text) for text in texts.to_pylist()]
+        return [number(text) for text in texts.to_pylist()]
     return values
-
-
-def _number(text: str | None) -> Any:
-    try:
-        return pa.scalar(text, pa.string()).cast(pa.float64()).as_py()
-    except pa.ArrowInvalid:
-        return text

@@ -1,6 +1,9 @@
-"""`mlp data`: the training data: fetch them, hold them against the contract."""
+"""`mlp data`: the training data: fetch them, hold them against the contract, pin them, look at them, correct them."""
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -8,15 +11,30 @@ from rich.table import Table
 
 from ml import problem as problems
 from ml.cli.display import steps
+from ml.errors import UsageError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from ml.data.checker import Outcome
+    from ml.data.ingest import Order
+    from ml.data.letters import Content
+    from ml.problem import Problem
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="The training data: fetch them, hold them against the contract."
+    no_args_is_help=True,
+    add_completion=False,
+    help="The training data: hold them against the contract, pin them, look at them, correct what was rejected.",
 )
 
+Files = Annotated[
+    list[Path] | None, typer.Argument(metavar="[FILE]...", help="CSV or Parquet; without one, the problem's source.")
+]
 Through = Annotated[str | None, typer.Option(help="Last month to train on, YYYY-MM; the next one judges.")]
+AsOf = Annotated[str | None, typer.Option(help="Moment that a file's rows are to be of, such as 2013-08-01.")]
+Encoding = Annotated[str, typer.Option(help="Of the file.")]
+Delimiter = Annotated[str | None, typer.Option(help="Between the cells; otherwise the header tells.")]
+TimeZone = Annotated[str | None, typer.Option(help="Of the file's times without an offset, such as UTC.")]
 
 
 @app.command()
@@ -25,7 +43,7 @@ def fetch() -> None:
 
     Example: mlp data fetch
     """
-    from ml.training.lineage import snapshot_sha256  # noqa: PLC0415  (imports that `--help` does not need)
+    from ml.data.digest import snapshot_sha256  # noqa: PLC0415  (imports that `--help` does not need)
 
     problem = problems.current()
     with steps() as progress:
@@ -35,31 +53,126 @@ def fetch() -> None:
 
 
 @app.command()
-def validate(through: Through = None) -> None:
+def validate(  # noqa: PLR0917  (typer options are arguments)
+    files: Files = None,
+    through: Through = None,
+    as_of: AsOf = None,
+    encoding: Encoding = "utf-8",
+    delimiter: Delimiter = None,
+    time_zone: TimeZone = None,
+) -> None:
     """Print where every row goes by the contract; exit code 4 if the table itself is at fault.
 
-    With --through, checks what `mlp train --through` would read: the months to it and the one that judges.
+    With --through, checks what `mlp train --through` would read: the months to it and the one that judges. Files are
+    read in chunks, as one table; their rejected rows are kept as dead letters.
 
     Example: mlp data validate --through 2013-06
     """
-    from ml.data.checker import sort_out  # noqa: PLC0415  (a second of imports that `--help` does not need)
-    from ml.training import months, split  # noqa: PLC0415
+    problem = problems.current()
+    if files:
+        outcome, kept = _ingest(problem, _order(files, as_of, encoding, delimiter, time_zone), lambda _rows: None)
+        print(", ".join(path.name for path in files))
+    else:
+        _, outcome = _sourced(problem, through)
+        kept = 0
+        print(problem.source)
+    show(outcome)
+    if kept:
+        print(f"kept {kept:,} dead letters; see them with: mlp data letters")
+    outcome.refuse(problem.contract)
+    share, limit = outcome.ledger.rejected_share, problem.contract.max_rejected_share
+    print(f"rejected share {share:.2%}, at most {limit:.2%}: the data pass")
+
+
+@app.command()
+def snapshot(  # noqa: PLR0917  (typer options are arguments)
+    files: Files = None,
+    through: Through = None,
+    as_of: AsOf = None,
+    encoding: Encoding = "utf-8",
+    delimiter: Delimiter = None,
+    time_zone: TimeZone = None,
+) -> None:
+    """Keep the data as one immutable file, named by their content; training can be pinned to it.
+
+    Of the problem's own source, as it is; of files, the accepted rows, once the table as a whole passes. The same
+    rows in another order or format are the same snapshot.
+
+    Example: mlp data snapshot flights.csv
+    """
+    from ml.data import snapshots, stores  # noqa: PLC0415  (imports that `--help` does not need)
+    from ml.training import split  # noqa: PLC0415
 
     problem = problems.current()
+    if files:
+        table, outcome = _accepted(problem, _order(files, as_of, encoding, delimiter, time_zone))
+        source, ledger = ", ".join(path.name for path in files), outcome.ledger.to_json()
+    else:
+        with steps() as progress:
+            progress(f"load {problem.source}")
+            table = problem.load(*split.bounds(problem, through)) if through else problem.load(None, None)
+        source, ledger = problem.source, None
+    name, path = snapshots.write(table, stores.snapshots(), source=source, ledger=ledger)
+    print(f"snapshot {name}\n{len(table):,} rows of {source}, {path.stat().st_size / 1e6:.1f} MB: {path}")
+
+
+@app.command()
+def replay(
+    everything: Annotated[bool, typer.Option("--all", help="Also the letters that failed too often.")] = False,
+) -> None:
+    """Check the dead letters again, after the contract was corrected; those that pass are handed back as a file.
+
+    Example: mlp data replay
+    """
+    from ml.data import replay as replays  # noqa: PLC0415  (imports that `--help` does not need)
+    from ml.data import stores  # noqa: PLC0415
+    from ml.data.letters import DeadLetters  # noqa: PLC0415
+
+    problem = problems.current()
+    store = DeadLetters(stores.dead_letters(problem.name))
     with steps() as progress:
-        progress(f"load {problem.source}")
-        first, last = split.bounds(problem, through) if through else (None, None)
-        table = problem.load(first, last)
-        progress(f"check {len(table):,} rows against the contract")
-        as_of = months.end(last) if last else None
-        _, outcome = sort_out(problem.contract, table, key=problem.key, as_of=as_of)
-    print(problem.source)
-    show(outcome)
-    outcome.refuse(problem.contract)
+        progress("check the dead letters again")
+        done = replays.replay(problem, store, store.folder / "replayed", now=datetime.now(UTC), everything=everything)
     print(
-        f"rejected share {outcome.ledger.rejected_share:.2%}, at most {problem.contract.max_rejected_share:.2%}: "
-        "the data pass"
+        f"{done.passed:,} pass, {done.dropped:,} are not needed (no label, or there already), "
+        f"{done.failed:,} fail again, {done.passed_over:,} passed over"
     )
+    if done.file is not None:
+        print(f"handed back: {done.file}\nnext: mlp data snapshot FILE {done.file}")
+
+
+@app.command()
+def letters(
+    metrics: Annotated[bool, typer.Option("--metrics", help="In the Prometheus text format.")] = False,
+) -> None:
+    """Show the dead letters: rejected rows, by cause.
+
+    Example: mlp data letters
+    """
+    from ml.data import letters as store  # noqa: PLC0415  (imports that `--help` does not need)
+    from ml.data import stores  # noqa: PLC0415
+
+    kept = store.DeadLetters(stores.dead_letters(problems.current().name))
+    content = kept.read()
+    if metrics:
+        print(store.metrics(content, kept.size()), end="")
+        return
+    _show_letters(content)
+    print(kept.folder)
+
+
+def _show_letters(content: "Content") -> None:
+    shown = Table()
+    for name in ("causes", "source", "row", "attempts", "last seen"):
+        shown.add_column(name, justify="right" if name in ("row", "attempts") else "left")
+    ordered = sorted(content.letters.values(), key=lambda each: (each.causes, each.source, each.row))
+    for each in ordered[:20]:
+        count = f"{each.attempts}{' (permanent)' if each.permanent else ''}"
+        shown.add_row(", ".join(each.causes), each.source, f"{each.row:,}", count, each.last_seen)
+    Console().print(shown)
+    more = f", of which {len(ordered) - 20:,} are not shown" if len(ordered) > 20 else ""
+    counts = content.counts
+    print(f"{len(ordered):,} dead letters{more}; {counts.resolved:,} resolved, {counts.dropped:,} dropped so far")
 
 
 def show(outcome: "Outcome") -> None:
@@ -80,3 +193,69 @@ def show(outcome: "Outcome") -> None:
             f"newest row {age.newest:%Y-%m-%d %H:%M}, {age.days:.1f} days before {age.as_of:%Y-%m-%d}; "
             f"at most {age.limit_days:g} may pass"
         )
+
+
+def _sourced(problem: "Problem", through: str | None) -> "tuple[pd.DataFrame, Outcome]":
+    """The problem's own table, and what the contract says to it."""
+    from ml.data.checker import sort_out  # noqa: PLC0415  (a second of imports that `--help` does not need)
+    from ml.training import months, split  # noqa: PLC0415
+
+    with steps() as progress:
+        progress(f"load {problem.source}")
+        first, last = split.bounds(problem, through) if through else (None, None)
+        table = problem.load(first, last)
+        progress(f"check {len(table):,} rows against the contract")
+        return table, sort_out(problem.contract, table, key=problem.key, as_of=months.end(last) if last else None)[1]
+
+
+def _order(files: list[Path], as_of: str | None, encoding: str, delimiter: str | None, zone: str | None) -> "Order":
+    from ml.data.ingest import Order  # noqa: PLC0415  (imports that `--help` does not need)
+    from ml.data.read import Dialect, dialect_problems  # noqa: PLC0415
+
+    dialect = Dialect(encoding=encoding, delimiter=delimiter, zone=zone)
+    wrong = dialect_problems(dialect)
+    moment = None
+    try:
+        moment = None if as_of is None else datetime.fromisoformat(as_of).replace(tzinfo=None)
+    except ValueError:
+        wrong.append(f"--as-of {as_of!r}: must be a date or a time, such as 2013-08-01")
+    if wrong:
+        raise UsageError("ML-DATA-014", "; ".join(wrong), "mlp data validate --help")
+    return Order(files=files, dialect=dialect, as_of=moment)
+
+
+def _ingest(problem: "Problem", order: "Order", accept: Any) -> "tuple[Outcome, int]":
+    """Read files; their rejected rows are in the store before anybody hears the outcome."""
+    from ml.data import ingest, stores  # noqa: PLC0415  (imports that `--help` does not need)
+    from ml.data.letters import DeadLetters  # noqa: PLC0415
+
+    post = ingest.Post(DeadLetters(stores.dead_letters(problem.name)), datetime.now(UTC))
+    with steps() as progress:
+        outcome = ingest.ingest(problem, order, post, accept=accept, progress=_counting(progress))
+    return outcome, post.deliver(systemic=outcome.systemic(problem.contract))
+
+
+def _counting(progress: Callable[[str], None]) -> Callable[[int], None]:
+    """Says how many rows are done, at each million."""
+    told = [0]
+
+    def count(rows: int) -> None:
+        if rows // 1_000_000 > told[0]:
+            told[0] = rows // 1_000_000
+            progress(f"checked {rows:,} rows")
+
+    progress("check the file against the contract")
+    return count
+
+
+def _accepted(problem: "Problem", order: "Order") -> "tuple[pd.DataFrame, Outcome]":
+    """The accepted rows of files in their canonical order; refuses a table that is at fault as a whole."""
+    import pandas as pd  # noqa: PLC0415  (imports that `--help` does not need)
+
+    from ml.data.snapshots import canonical  # noqa: PLC0415
+
+    chunks: list[pd.DataFrame] = []
+    outcome, _ = _ingest(problem, order, chunks.append)
+    outcome.refuse(problem.contract)
+    table = canonical(pd.concat(chunks), [*([problem.time] if problem.time else []), *problem.key])
+    return problem.contract.schema.validate(table), outcome

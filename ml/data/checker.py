@@ -42,6 +42,10 @@ class Outcome:
     age: Age | None
     summary: Summary
 
+    def systemic(self, contract: Contract) -> bool:
+        """Whether the table itself is at fault."""
+        return bool(self.findings) or self.ledger.rejected_share > contract.max_rejected_share
+
     def refuse(self, contract: Contract) -> None:
         """Raise if the table itself is at fault."""
         refuse_systemic(contract, self.ledger, self.findings)
@@ -94,11 +98,11 @@ class Checker:
         self._counts["accepted"] += len(accepted)
         return Sorted(accepted=accepted, rejected=rest.loc[codes.index], codes=codes)
 
-    def reject(self, code: str, rows: int = 1) -> None:
-        """Count rows that did not even become a table: ragged lines, cells that are no number."""
-        self._counts["total"] += rows
-        self._rejected[code] += rows
-        self._broken[code] += rows
+    def reject(self, codes: Sequence[str]) -> None:
+        """Count a row that did not even become a typed one: a ragged line, a cell that is no number."""
+        self._counts["total"] += 1
+        self._rejected[min(codes)] += 1
+        self._broken.update(set(codes))
 
     def finish(self) -> Outcome:
         """The ledger and every rule that the whole table breaks.

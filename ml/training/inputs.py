@@ -2,20 +2,24 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ml.data.checker import sort_out
+from ml.data import stores
+from ml.data.checker import Outcome, Sorted, sort_out
 from ml.data.contract import Ledger
+from ml.data.digest import snapshot_sha256
+from ml.data.ingest import Post, rows_of
+from ml.data.letters import DeadLetters
 from ml.data.schema import encode_columns
 from ml.data.systemic import Age
 from ml.errors import DataError
 from ml.problem import Problem
 from ml.training import leakage, months, split
-from ml.training.lineage import snapshot_sha256
 
 Progress = Callable[[str], None]
 
@@ -49,6 +53,7 @@ def prepare(problem: Problem, through: str | None, *, seed: int, progress: Progr
     found, outcome = sort_out(
         problem.contract, table, key=problem.key, as_of=None if last is None else months.end(last)
     )
+    _keep_rejected(problem, found, outcome)
     outcome.refuse(problem.contract)
     parts = split.split(problem, found.accepted, through=through, seed=seed)
     train_x, test_x = (encode(problem, rows) for rows in (parts.train, parts.test))
@@ -65,6 +70,14 @@ def prepare(problem: Problem, through: str | None, *, seed: int, progress: Progr
         test_x=test_x,
         test_labels=test_labels,
     )
+
+
+def _keep_rejected(problem: Problem, found: Sorted, outcome: Outcome) -> None:
+    """Rejected rows go to the dead letters before anything else happens to the data."""
+    if len(found.rejected):
+        post = Post(DeadLetters(stores.dead_letters(problem.name)), datetime.now(UTC))
+        post.take(problem.source, rows_of(found, first=1))
+        post.deliver(systemic=outcome.systemic(problem.contract))
 
 
 def encode(problem: Problem, rows: pd.DataFrame) -> NDArray[np.float32]:

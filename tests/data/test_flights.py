@@ -3,8 +3,8 @@
 import pytest
 
 from ml.data.checker import check
+from ml.data.digest import snapshot_sha256
 from ml.flights.problem import PROBLEM
-from ml.training.lineage import snapshot_sha256
 
 LATE_SHARE = (0.10, 0.40)  # of any month; outside of it the label is broken
 

@@ -1,0 +1,26 @@
+"""Where data are kept on this machine: snapshots, dead letters, prepared matrices. Standard library only."""
+
+import os
+from pathlib import Path
+
+from toolchain import paths
+
+
+def root() -> Path:
+    """What cannot be made again. `MLP_DATA_STORE` moves it, for example to a volume that several machines mount."""
+    return Path(os.environ.get("MLP_DATA_STORE") or paths.home() / "data")
+
+
+def snapshots() -> Path:
+    """One Parquet file a snapshot, named by its content."""
+    return root() / "snapshots"
+
+
+def dead_letters(problem: str) -> Path:
+    """The rejected rows of one problem."""
+    return root() / "dead-letters" / problem
+
+
+def prepared() -> Path:
+    """Prepared matrices of this checkout; safe to delete."""
+    return paths.scratch() / "prepared"
