@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ml.data.contract import Contract
+    from ml.data.pin import Pin
 
 Kind = Literal["binary", "multiclass", "regression"]
 Load = Callable[[str | None, str | None], "pd.DataFrame"]
@@ -52,6 +53,7 @@ class Problem:
         slices: Groups of test rows that are judged by themselves: name -> a column of the table, or a function of the
             table that returns one value a row, such as the hour band of a departure.
         slice_metric: The metric of the slices; by default accuracy, or mae for regression.
+        pin: The snapshot that `load` reads, set by `ml.data.pin`; a folder's `PROBLEM` has none.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Problem:
     threshold: float | Literal["prevalence"] = "prevalence"
     slices: Mapping[str, "str | Callable[[pd.DataFrame], Any]"] = field(default_factory=dict)
     slice_metric: str | None = None
+    pin: "Pin | None" = None
 
 
 def current() -> Problem:

@@ -5,6 +5,7 @@ import os
 # Two workers share two cores: threads of one library would only wait for those of the other, for many times the work.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
@@ -16,3 +17,12 @@ settings.register_profile(
     derandomize=bool(os.environ.get("CI")),
 )
 settings.load_profile("pipeline")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _stores(tmp_path_factory):
+    """No test writes into the machine's own snapshots, dead letters or prepared rows."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLP_DATA_STORE", str(tmp_path_factory.mktemp("data-store")))
+        patch.setenv("MLP_PREPARED", str(tmp_path_factory.mktemp("prepared")))
+        yield

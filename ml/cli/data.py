@@ -113,7 +113,9 @@ def snapshot(  # noqa: PLR0917  (typer options are arguments)
             table = problem.load(*split.bounds(problem, through)) if through else problem.load(None, None)
         source, ledger = problem.source, None
     name, path = snapshots.write(table, stores.snapshots(), source=source, ledger=ledger)
+    month = f" --through {through}" if through else ""
     print(f"snapshot {name}\n{len(table):,} rows of {source}, {path.stat().st_size / 1e6:.1f} MB: {path}")
+    print(f"next: mlp release create{month} --snapshot {name}")
 
 
 @app.command()

@@ -22,25 +22,26 @@ Stack = Annotated[str, typer.Option(help="The stack.")]
 
 
 @app.command()
-def create(
+def create(  # noqa: PLR0917  (typer options are arguments)
     through: Annotated[str | None, typer.Option(help="Last month to train on, YYYY-MM; the next one judges.")] = None,
     champion: Annotated[
         str | None, typer.Option(help="Release to compare with, or none. By default what is live in staging.")
     ] = None,
     release_id: Annotated[str | None, typer.Option("--id", help="By default the next free one.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of every random choice.")] = None,
+    snapshot: Annotated[str | None, typer.Option(help="Train on this snapshot, by its hash.")] = None,
     root: Root = repo_root(),
 ) -> None:
     """Train, judge, scan and write releases/ID/. Exit code 3 if the verdict is not pass; the record is written anyway.
 
     Example: mlp release create --through 2013-06
     """
-    from ml import problem as problems  # noqa: PLC0415  (the user's folder may import anything)
+    from ml.data.pin import current  # noqa: PLC0415  (the user's folder may import anything)
     from ml.release.create import Request, create  # noqa: PLC0415
 
     request = Request(through=through, champion=_champion(root, champion), release_id=release_id, seed=seed)
     with steps() as progress:
-        release = create(root, problems.current(), request, now=datetime.now(tz=UTC), progress=progress)
+        release = create(root, current(snapshot), request, now=datetime.now(tz=UTC), progress=progress)
     show_record(release.record)
     print(f"releases/{release.id}/record.json  digest {release.digest}")
     if release.record["gate"]["verdict"] != "pass":

@@ -10,7 +10,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ml import problem as problems
 from ml.training.inputs import Progress
 from toolchain import paths
 
@@ -21,14 +20,16 @@ def train(
     through: Through = None,
     seed: Annotated[int | None, typer.Option(help="Of every random choice.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for model.onnx and serving.json.")] = None,
+    snapshot: Annotated[str | None, typer.Option(help="Train on this snapshot, by its hash.")] = None,
 ) -> None:
     """Fit and judge a model without making a release.
 
     Example: mlp train --through 2013-06
     """
+    from ml.data.pin import current  # noqa: PLC0415  (a second of imports that `--help` does not need)
     from ml.training import run  # noqa: PLC0415  (a second of imports that `--help` does not need)
 
-    problem = problems.current()
+    problem = current(snapshot)
     target = out or paths.repo_root() / ".build" / "candidates" / f"{problem.name}-{through or 'all'}"
     started = time.monotonic()
     with _steps() as progress:

@@ -22,5 +22,5 @@ def dead_letters(problem: str) -> Path:
 
 
 def prepared() -> Path:
-    """Prepared matrices of this checkout; safe to delete."""
-    return paths.scratch() / "prepared"
+    """Prepared rows of this checkout, safe to delete. `MLP_PREPARED` moves them."""
+    return Path(os.environ.get("MLP_PREPARED") or paths.scratch() / "prepared")

@@ -8,7 +8,7 @@ from ml.gate.metrics import plain
 from ml.gate.reasons import Reason
 
 Outcome = Literal["pass", "fail", "inconclusive"]
-Rule = Literal["floor", "champion", "rows", "drift", "scan"]
+Rule = Literal["floor", "champion", "rows", "data", "drift", "scan"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

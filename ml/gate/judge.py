@@ -13,6 +13,7 @@ from ml.gate.rules.compared import against_champion, floors
 from ml.gate.rules.drift import drifted
 from ml.gate.rules.rows import enough_rows
 from ml.gate.rules.scans import scanned
+from ml.gate.rules.snapshot import pinned
 from ml.gate.scans import subjects_of
 
 Mode = Literal["champion", "bootstrap"]
@@ -34,6 +35,7 @@ class Evidence:
     created_at: str
     subjects: Mapping[str, Any] = field(default_factory=dict)
     """Scan -> SHA-256 of what it must have looked at."""
+    data: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,6 +53,7 @@ def judge(evidence: Evidence, policy: Mapping[str, Any]) -> Judgement:
         *floors(evidence.metrics, policy),
         *against_champion(evidence.metrics, evidence.champion_metrics, policy),
         enough_rows(evidence.test_rows, policy),
+        *pinned(evidence.data, policy),
         *drifted(evidence.drift, policy["drift"]),
         *scanned(evidence.scans, evidence.subjects, evidence.created_at, policy["scans"]),
     )
@@ -69,6 +72,7 @@ def evidence_of(record: Mapping[str, Any]) -> Evidence:
         scans=record["scans"],
         created_at=record["created_at"],
         subjects=subjects_of(record),
+        data=record["data"],
     )
 
 

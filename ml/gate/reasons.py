@@ -16,6 +16,8 @@ class Reason(StrEnum):
     WORSE_THAN_CHAMPION = "worse-than-champion"
     CHAMPION_UNUSABLE = "champion-metric-unusable"
     TOO_FEW_ROWS = "too-few-rows"
+    SNAPSHOT_UNPINNED = "snapshot-unpinned"
+    SNAPSHOT_CHANGED = "snapshot-changed"
     DRIFTED = "drifted"
     DRIFT_UNUSABLE = "drift-unusable"
     DRIFT_UNMEASURED = "drift-unmeasured"
@@ -40,6 +42,8 @@ REASONS: Mapping[Reason, str] = {
     Reason.WORSE_THAN_CHAMPION: "the metric is worse than the champion's by more than the allowed drop",
     Reason.CHAMPION_UNUSABLE: "the champion has no usable value for this metric on the same rows",
     Reason.TOO_FEW_ROWS: "too few rows to decide",
+    Reason.SNAPSHOT_UNPINNED: "no snapshot of the data was kept, so nobody can train on the same rows again",
+    Reason.SNAPSHOT_CHANGED: "the snapshot that was kept is not the data that trained and judged",
     Reason.DRIFTED: "the feature's distribution moved, beyond chance and by more than the effect floor",
     Reason.DRIFT_UNUSABLE: "the drift result of the feature is missing, not finite or out of range",
     Reason.DRIFT_UNMEASURED: "the policy asks for drift evidence and no gated feature has any",

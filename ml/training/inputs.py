@@ -9,17 +9,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ml.data import stores
+from ml.data import pin, snapshots, stores
 from ml.data.checker import Outcome, Sorted, sort_out
 from ml.data.contract import Ledger
-from ml.data.digest import snapshot_sha256
 from ml.data.ingest import Post, rows_of
 from ml.data.letters import DeadLetters
 from ml.data.schema import encode_columns
 from ml.data.systemic import Age
 from ml.errors import DataError
 from ml.problem import Problem
-from ml.training import leakage, months, split
+from ml.training import leakage, months, prepared, split
 
 Progress = Callable[[str], None]
 
@@ -32,14 +31,20 @@ class Inputs:
     ledger: Ledger
     age: Age | None  # None where the contract has no rule about age
     snapshot_sha256: str
+    snapshot_rows: int
     train_x: NDArray[np.float32]
     train_labels: NDArray[Any]
     test_x: NDArray[np.float32]
     test_labels: NDArray[Any]
 
+    def stored(self) -> dict[str, Any] | None:
+        """What the snapshot store holds now: the record's `data.snapshot`, None if the snapshot is gone or damaged."""
+        found = snapshots.stored_sha256(self.snapshot_sha256, stores.snapshots())
+        return None if found is None else {"sha256": found, "rows": self.snapshot_rows}
+
 
 def prepare(problem: Problem, through: str | None, *, seed: int, progress: Progress) -> Inputs:
-    """Everything before the fit.
+    """Everything before the fit. The table that was read is in the snapshot store before anything is made of it.
 
     Raises:
         DataError: If the data break the contract, do not suffice or leak the answer.
@@ -48,28 +53,46 @@ def prepare(problem: Problem, through: str | None, *, seed: int, progress: Progr
     first, last = split.bounds(problem, through)
     progress(f"load {problem.source}")
     table = problem.load(first, last)
-    progress(f"check {len(table):,} rows against the contract")
+    if problem.pin is None:
+        sha256, rows = snapshots.write(table, stores.snapshots(), source=problem.source)[0], len(table)
+    else:
+        sha256, rows = problem.pin.sha256, problem.pin.rows
+    entry, kept = prepared.name(problem, sha256, through, seed), prepared.cache()
+    found = kept.get(entry)
+    if found is not None:
+        progress("reuse the prepared rows of the same data and code")
+        return Inputs(**prepared.decode(found))
     # As of the end of the month that judges: what a training at that time would have seen.
-    found, outcome = sort_out(
-        problem.contract, table, key=problem.key, as_of=None if last is None else months.end(last)
-    )
-    _keep_rejected(problem, found, outcome)
-    outcome.refuse(problem.contract)
-    parts = split.split(problem, found.accepted, through=through, seed=seed)
-    train_x, test_x = (encode(problem, rows) for rows in (parts.train, parts.test))
-    train_labels, test_labels = (labels(problem, rows) for rows in (parts.train, parts.test))
+    as_of = None if last is None else months.end(last)
+    accepted, outcome = _checked(problem, table, as_of, progress)
+    parts = split.split(problem, accepted, through=through, seed=seed)
+    train_x, test_x = (encode(problem, side) for side in (parts.train, parts.test))
+    train_labels, test_labels = (labels(problem, side) for side in (parts.train, parts.test))
     progress("check for leaks")
-    leakage.refuse(problem, parts, train_x)
-    return Inputs(
+    leakage.refuse(problem, parts, train_x, as_of=as_of)
+    made = Inputs(
         parts=parts,
-        ledger=outcome.ledger,
+        ledger=pin.whole(outcome.ledger, problem.pin),
         age=outcome.age,
-        snapshot_sha256=snapshot_sha256(table),
+        snapshot_sha256=sha256,
+        snapshot_rows=rows,
         train_x=train_x,
         train_labels=train_labels,
         test_x=test_x,
         test_labels=test_labels,
     )
+    kept.put(entry, prepared.encode(made))
+    return made
+
+
+def _checked(
+    problem: Problem, table: pd.DataFrame, as_of: datetime | None, progress: Progress
+) -> tuple[pd.DataFrame, Outcome]:
+    progress(f"check {len(table):,} rows against the contract")
+    found, outcome = sort_out(problem.contract, table, key=problem.key, as_of=as_of)
+    _keep_rejected(problem, found, outcome)
+    outcome.refuse(problem.contract)
+    return found.accepted, outcome
 
 
 def _keep_rejected(problem: Problem, found: Sorted, outcome: Outcome) -> None:

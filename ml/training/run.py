@@ -96,6 +96,7 @@ def _candidate(
         data={
             "source": problem.source,
             "snapshot_sha256": inputs.snapshot_sha256,
+            "snapshot": inputs.stored(),
             "train": _period(problem, inputs.parts.train),
             "test": _period(problem, inputs.parts.test),
             "dropped": inputs.ledger.left_out,

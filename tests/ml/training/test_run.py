@@ -135,7 +135,8 @@ def test_a_damaged_cache_entry_is_trained_again_to_the_same_bytes(run, tmp_path)
     assert (again.reused, again.files) == (False, first.files)
 
 
-def test_each_step_is_named_as_it_starts(run):
+def test_each_step_is_named_as_it_starts(run, monkeypatch, tmp_path):
+    monkeypatch.setenv("MLP_PREPARED", str(tmp_path / "prepared"))
     steps = []
 
     run(progress=steps.append)
