@@ -12,6 +12,7 @@ from rich.table import Table
 from ml import problem as problems
 from ml.cli.display import steps
 from ml.errors import UsageError
+from toolchain.paths import scratch
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,8 +74,7 @@ def validate(  # noqa: PLR0917  (typer options are arguments)
         outcome, kept = _ingest(problem, _order(files, as_of, encoding, delimiter, time_zone), lambda _rows: None)
         print(", ".join(path.name for path in files))
     else:
-        _, outcome = _sourced(problem, through)
-        kept = 0
+        outcome, kept = _sourced(problem, through), 0
         print(problem.source)
     show(outcome)
     if kept:
@@ -116,6 +116,39 @@ def snapshot(  # noqa: PLR0917  (typer options are arguments)
     month = f" --through {through}" if through else ""
     print(f"snapshot {name}\n{len(table):,} rows of {source}, {path.stat().st_size / 1e6:.1f} MB: {path}")
     print(f"next: mlp release create{month} --snapshot {name}")
+
+
+@app.command()
+def profile(  # noqa: PLR0917  (typer options are arguments)
+    files: Files = None,
+    through: Through = None,
+    out: Annotated[Path | None, typer.Option(help="The page; by default .build/data/PROBLEM.html.")] = None,
+    as_of: AsOf = None,
+    encoding: Encoding = "utf-8",
+    delimiter: Delimiter = None,
+    time_zone: TimeZone = None,
+) -> None:
+    """Write one page about the data: where every row went, and each column with its distribution, range and course.
+
+    The page is written for data that break the contract as well; the exit code is 4 then.
+
+    Example: mlp data profile --through 2013-06
+    """
+    from ml.data import atomic  # noqa: PLC0415  (imports that `--help` does not need)
+    from ml.data import profile as profiles  # noqa: PLC0415
+
+    problem = problems.current()
+    if files:
+        outcome, _ = _ingest(problem, _order(files, as_of, encoding, delimiter, time_zone), lambda _rows: None)
+        source = ", ".join(path.name for path in files)
+    else:
+        outcome, source = _sourced(problem, through), problem.source
+    target = out or scratch() / "data" / f"{problem.name}.html"
+    with steps() as progress:
+        progress("draw the columns")
+        atomic.write(target, profiles.page(problem, outcome, source).encode())
+    print(f"{target}: {outcome.ledger.total:,} rows, {len(problem.contract.schema.columns)} columns")
+    outcome.refuse(problem.contract)
 
 
 @app.command()
@@ -197,8 +230,8 @@ def show(outcome: "Outcome") -> None:
         )
 
 
-def _sourced(problem: "Problem", through: str | None) -> "tuple[pd.DataFrame, Outcome]":
-    """The problem's own table, and what the contract says to it."""
+def _sourced(problem: "Problem", through: str | None) -> "Outcome":
+    """What the contract says to the problem's own table."""
     from ml.data.checker import sort_out  # noqa: PLC0415  (a second of imports that `--help` does not need)
     from ml.training import months, split  # noqa: PLC0415
 
@@ -207,7 +240,7 @@ def _sourced(problem: "Problem", through: str | None) -> "tuple[pd.DataFrame, Ou
         first, last = split.bounds(problem, through) if through else (None, None)
         table = problem.load(first, last)
         progress(f"check {len(table):,} rows against the contract")
-        return table, sort_out(problem.contract, table, key=problem.key, as_of=months.end(last) if last else None)[1]
+        return sort_out(problem.contract, table, key=problem.key, as_of=months.end(last) if last else None)[1]
 
 
 def _order(files: list[Path], as_of: str | None, encoding: str, delimiter: str | None, zone: str | None) -> "Order":
