@@ -31,7 +31,7 @@ images = Images(
 )
 foundation = Foundation(
     "foundation",
-    FoundationArgs(settings=settings, images=images.platform, node_host=cluster.node_host),
+    FoundationArgs(settings=settings, images=images.platform, node_host=cluster.node_host, root=repo_root()),
     here,
 )
 where = plan(settings.slots, settings.live)

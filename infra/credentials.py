@@ -40,6 +40,7 @@ class Credentials(pulumi.ComponentResource):
     """Names of the Secrets; each is known once its Secret exists."""
 
     postgres: pulumi.Output[str]
+    training: pulumi.Output[str]
     mlflow: pulumi.Output[str]
     key_hashes: pulumi.Output[str]
     """What serving pods mount: they see only the SHA-256 of the API key."""
@@ -47,6 +48,7 @@ class Credentials(pulumi.ComponentResource):
     def __init__(self, name: str, args: CredentialsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("ml-pipeline:infra:Credentials", name, None, opts)
         database = self._drawn("postgres-auth", args, labels("postgres", "storage"), {postgres.PASSWORD_KEY: _token()})
+        training = self._drawn("training-auth", args, labels("training", "training"), {postgres.PASSWORD_KEY: _token()})
         login = self._drawn(
             "mlflow-auth",
             args,
@@ -70,8 +72,17 @@ class Credentials(pulumi.ComponentResource):
             data=pulumi.Output.secret(hashed),  # type: ignore[arg-type]  # its type variable does not unify
             opts=pulumi.ResourceOptions(parent=self),
         )
-        self.postgres, self.mlflow, self.key_hashes = (_name(one) for one in (database, login, hashes))
-        self.register_outputs({"postgres": self.postgres, "mlflow": self.mlflow, "key_hashes": self.key_hashes})
+        self.postgres, self.training, self.mlflow, self.key_hashes = (
+            _name(one) for one in (database, training, login, hashes)
+        )
+        self.register_outputs(
+            {
+                "postgres": self.postgres,
+                "training": self.training,
+                "mlflow": self.mlflow,
+                "key_hashes": self.key_hashes,
+            }
+        )
 
     def _drawn(self, name: str, args: CredentialsArgs, its_labels: dict[str, str], values: Mapping[str, str]) -> Secret:
         data = {key: _encode(value) for key, value in values.items()}

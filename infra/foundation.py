@@ -2,17 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import pulumi
 
 from infra.addresses import url
+from infra.backing.images import problem_package
 from infra.backing.monitoring import Accounts, Monitoring, MonitoringArgs
 from infra.backing.namespace import Namespace, NamespaceArgs
 from infra.backing.postgres import Postgres, PostgresArgs
 from infra.backing.tracking import Tracking, TrackingArgs
 from infra.backing.workloads import Exposure
 from infra.credentials import Credentials, CredentialsArgs
+from infra.names import TRAINING_IMAGE
 from infra.settings import Settings
+from infra.workloads.training import Training, TrainingArgs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +28,8 @@ class FoundationArgs:
     """Platform image -> reference by digest."""
     node_host: str
     """Host part of a NodePort's URL."""
+    root: Path
+    """Of the repository."""
 
 
 class Foundation(pulumi.ComponentResource):
@@ -33,8 +39,12 @@ class Foundation(pulumi.ComponentResource):
     accounts: Mapping[str, pulumi.Output[str]]
     """Component -> name of its ServiceAccount."""
     key_hashes_secret: pulumi.Output[str]
+    training: Training | None
+    """None unless the configuration asks for it."""
     prometheus_url: pulumi.Output[str]
-    """Inside the cluster."""
+    mlflow_url: pulumi.Output[str]
+    database: pulumi.Output[str]
+    """These three inside the cluster."""
     urls: Mapping[str, pulumi.Output[str]]
     """What people open: from outside where a Service can be reached from there, else inside the cluster."""
 
@@ -54,12 +64,13 @@ class Foundation(pulumi.ComponentResource):
         monitoring = self._monitoring(args, walls)
         self.namespace, self.accounts = walls.namespace, walls.accounts
         self.key_hashes_secret = credentials.key_hashes
-        self.prometheus_url = monitoring.prometheus_url
+        self.prometheus_url, self.mlflow_url = monitoring.prometheus_url, tracking.url
         self.urls = {
             "mlflow": url(tracking.service, args.node_host),
             "prometheus": url(monitoring.prometheus_service, args.node_host),
             "alertmanager": url(monitoring.alertmanager_service, args.node_host),
         }
+        self.training = self._training(args, credentials) if args.settings.training.enabled else None
         self.register_outputs({"namespace": self.namespace, "urls": self.urls})
 
     def _tracking(self, args: FoundationArgs, walls: Namespace, credentials: Credentials) -> Tracking:
@@ -71,11 +82,13 @@ class Foundation(pulumi.ComponentResource):
                 image=args.images["postgres"],
                 service_account=walls.accounts["postgres"],
                 auth_secret=credentials.postgres,
+                training_secret=credentials.training,
                 storage=storage.postgres,
                 storage_class=storage.storage_class,
             ),
             pulumi.ResourceOptions(parent=self),
         )
+        self.database = database.address
         return Tracking(
             "tracking",
             TrackingArgs(
@@ -89,6 +102,25 @@ class Foundation(pulumi.ComponentResource):
                 storage=storage.mlflow,
                 storage_class=storage.storage_class,
                 exposure=Exposure(type=args.settings.exposed_as, node_port=args.settings.node_ports.mlflow),
+            ),
+            pulumi.ResourceOptions(parent=self),
+        )
+
+    def _training(self, args: FoundationArgs, credentials: Credentials) -> Training:
+        return Training(
+            "training",
+            TrainingArgs(
+                namespace=self.namespace,
+                image=args.images[TRAINING_IMAGE],
+                settings=args.settings.training,
+                problem=problem_package(args.root),
+                search_account=self.accounts["search"],
+                retrain_account=self.accounts["retrain"],
+                database=self.database,
+                database_secret=credentials.training,
+                mlflow_secret=credentials.mlflow,
+                mlflow_url=self.mlflow_url,
+                prometheus_url=self.prometheus_url,
             ),
             pulumi.ResourceOptions(parent=self),
         )

@@ -33,6 +33,9 @@ API_KEYS_MOUNT: Final = "/etc/model"
 
 # Images that the platform's own pods run; a slot's image is named by its release instead.
 PLATFORM_IMAGES: Final = ("worker", "mlflow", "postgres", "prometheus", "kube-state-metrics")
+TRAINING_IMAGE: Final = "training"
+"""Made and needed only where `training` in the configuration asks for a search or a retraining."""
+KNOWN_IMAGES: Final = (*PLATFORM_IMAGES, TRAINING_IMAGE)
 SERVING_IMAGE: Final = "serving"
 DIGEST_PATTERN: Final = r"[a-z0-9][a-z0-9._:/-]*@sha256:[0-9a-f]{64}"
 """An image by digest, without a tag that would only pretend to mean something."""

@@ -13,10 +13,12 @@ from typing import Final, Literal
 import pulumi
 from pulumi.runtime import config as runtime_config
 
+from infra import training_settings
 from infra.acceptance import accept_waivers
 from infra.cluster import Cluster, named
 from infra.config_reader import CPU_RULE, SIZE_RULE, Reader, Rule, cpu_cores, size_bytes
-from infra.names import DIGEST_PATTERN, PLATFORM_IMAGES, PROJECT, SLOTS, Slot, namespace
+from infra.names import DIGEST_PATTERN, KNOWN_IMAGES, PLATFORM_IMAGES, PROJECT, SLOTS, TRAINING_IMAGE, Slot, namespace
+from infra.training_settings import CRON_RULE, TrainingSettings
 from ml.errors import ConfigError, PipelineError
 from ml.gate.accepted import KEY, Acceptance
 from ml.release.record import RELEASE_ID
@@ -40,16 +42,9 @@ _REGISTRY: Final = Rule(
     example="127.0.0.1:5000",
 )
 _URL: Final = Rule(
-    pattern=r"https?://[^\s/]+(/\S*)?",
-    words="an http or https URL",
-    example="http://prometheus.monitoring.svc:9090",
+    pattern=r"https?://[^\s/]+(/\S*)?", words="an http or https URL", example="http://prometheus.monitoring.svc:9090"
 )
 _NAME: Final = Rule(pattern=r"[A-Za-z0-9][A-Za-z0-9._:@/-]*", words="a name", example="NAME")
-_CRON: Final = Rule(
-    pattern=r"([0-9*,/-]+ ){4}[0-9*,/-]+",
-    words="a cron schedule of five fields",
-    example="'17 3 * * *'",
-)
 _STACK: Final = r"[a-z0-9]([a-z0-9-]{0,50}[a-z0-9])?"
 
 
@@ -127,6 +122,12 @@ class Settings:
     kube_context: str = ""
     drift_schedule: str = "17 3 * * *"
     accept_waivers: tuple[Acceptance, ...] = ()
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+
+    @property
+    def platform_images(self) -> tuple[str, ...]:
+        """What this stack's own pods run."""
+        return (*PLATFORM_IMAGES, TRAINING_IMAGE) if self.training.enabled else PLATFORM_IMAGES
 
     @property
     def namespace(self) -> str:
@@ -197,8 +198,9 @@ def parse(values: Mapping[str, object], stack: str) -> Settings:
         storage=_storage(reader.table("storage"), default.storage),
         monitoring_endpoint=reader.text("monitoringEndpoint", default.monitoring_endpoint, _URL),
         kube_context=reader.text("kubeContext", default.kube_context, _NAME),
-        drift_schedule=reader.text("driftSchedule", default.drift_schedule, _CRON),
         accept_waivers=accept_waivers(reader.table(KEY)),
+        drift_schedule=reader.text("driftSchedule", default.drift_schedule, CRON_RULE),
+        training=training_settings.read(reader.table("training")),
     )
     reader.finish()
     _check_together(settings, reader)
@@ -259,9 +261,9 @@ def _autoscaling(reader: Reader, default: AutoscalingSettings) -> AutoscalingSet
 
 
 def _images(reader: Reader) -> dict[str, str]:
-    found = {name: reader.optional_text(name, _DIGEST) for name in PLATFORM_IMAGES}
+    found = {name: reference for name in KNOWN_IMAGES if (reference := reader.optional_text(name, _DIGEST)) is not None}
     reader.finish()
-    return {name: reference for name, reference in found.items() if reference is not None}
+    return found
 
 
 def _storage(reader: Reader, default: StorageSettings) -> StorageSettings:
@@ -289,7 +291,7 @@ def _check_together(settings: Settings, reader: Reader) -> None:
 
 
 def _check_nothing_to_build(settings: Settings, reader: Reader) -> None:
-    missing = [f"images.{name}" for name in PLATFORM_IMAGES if name not in settings.images]
+    missing = [f"images.{name}" for name in settings.platform_images if name not in settings.images]
     missing += [f"slots.{slot}.image" for slot, held in settings.slots.items() if held.image is None]
     if missing:
         reader.problems.append(

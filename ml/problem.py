@@ -7,12 +7,11 @@ A problem is a folder with a module `problem` that defines `PROBLEM`; `[tool.ml-
 import importlib
 import os
 import sys
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from ml.configured import FIX, configured
 from ml.data.schema import Feature
 from ml.errors import ConfigError
 from toolchain import paths
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
     from ml.data.contract import Contract
     from ml.data.pin import Pin
+    from ml.training.space import Space
 
 Kind = Literal["binary", "multiclass", "regression"]
 Load = Callable[[str | None, str | None], "pd.DataFrame"]
@@ -43,7 +43,8 @@ class Problem:
         contract: What a row must satisfy before it may train or judge a model.
         target: Column of the label.
         classes: The labels in sorted order, the columns of the probabilities; empty for regression.
-        estimator: A fresh, unfitted scikit-learn estimator for a seed; same seed, same model.
+        estimator: A fresh, unfitted scikit-learn estimator for a seed and, as keywords, a point of `space`; called with
+            the seed alone it is the estimator as written. Same arguments, same model.
         time: Column of the moment a row is about. With it the newest month judges; without it a seeded,
             stratified fifth does.
         key: Columns that identify a row; empty means that the whole row does.
@@ -54,6 +55,8 @@ class Problem:
             table that returns one value a row, such as the hour band of a departure.
         slice_metric: The metric of the slices; by default accuracy, or mae for regression.
         pin: The snapshot that `load` reads, set by `ml.data.pin`; a folder's `PROBLEM` has none.
+        space: What the hyper-parameter search may vary: each name is a keyword of `estimator` whose default lies in it.
+            Empty: there is nothing to search.
     """
 
     name: str
@@ -64,7 +67,7 @@ class Problem:
     load: Load
     contract: "Contract"
     target: str
-    estimator: Callable[[int], Any]
+    estimator: Callable[..., Any]
     transform: str | None = None
     classes: tuple[int | str, ...] = ()
     time: str | None = None
@@ -74,12 +77,13 @@ class Problem:
     slices: Mapping[str, "str | Callable[[pd.DataFrame], Any]"] = field(default_factory=dict)
     slice_metric: str | None = None
     pin: "Pin | None" = None
+    space: "Space" = ()
 
 
 def current() -> Problem:
     """The problem of this checkout; the environment variable `MLP_PROBLEM` wins over `pyproject.toml`."""
     named = os.environ.get("MLP_PROBLEM")
-    return by_package(named or _configured(paths.repo_root() / "pyproject.toml"))
+    return by_package(named or configured(paths.repo_root() / "pyproject.toml"))
 
 
 def by_package(package: str) -> Problem:
@@ -104,16 +108,5 @@ def by_package(package: str) -> Problem:
     return problem
 
 
-def _configured(pyproject: Path) -> str:
-    try:
-        package = tomllib.loads(pyproject.read_text(encoding="utf-8"))["tool"]["ml-pipeline"]["problem"]
-    except (OSError, KeyError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError("ML-CONF-101", f"{pyproject}: no [tool.ml-pipeline] problem: {error}", _FIX) from error
-    return str(package)
-
-
 def _unknown(package: str, reason: str) -> ConfigError:
-    return ConfigError("ML-CONF-102", f"problem {package!r}: {reason}", _FIX)
-
-
-_FIX = 'name the folder of your problem in pyproject.toml, for example: [tool.ml-pipeline] problem = "ml.flights"'
+    return ConfigError("ML-CONF-102", f"problem {package!r}: {reason}", FIX)

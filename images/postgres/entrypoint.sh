@@ -7,6 +7,7 @@ set -euo pipefail
 
 CONFIG=${CONFIG:-/etc/database}
 export SECRETS=${SECRETS:-/run/secrets/postgres}
+export TRAINING_SECRETS=${TRAINING_SECRETS:-/run/secrets/training}
 volume=$(dirname "$PGDATA")
 fresh=$PGDATA.new
 
@@ -16,6 +17,7 @@ fail() {
 }
 
 [[ -s $SECRETS/password ]] || fail "$SECRETS/password is missing or empty. Fix: mount the Secret postgres-auth there"
+[[ -s $TRAINING_SECRETS/password ]] || fail "$TRAINING_SECRETS/password is missing or empty. Fix: mount the Secret training-auth there"
 [[ -w $volume ]] || fail "$volume is not writable by uid $(id -u). Fix: give the volume fsGroup 10001"
 
 # Postgres inherits this lock. While we hold it no other container runs on the volume, hence a pid file in it is stale:

@@ -50,6 +50,9 @@ FLOWS: Final[tuple[Flow, ...]] = (
     flow("prometheus", "node-exporter", 9100, "scrape"),
     flow("prometheus", "kube-state-metrics", 8080, "scrape"),
     flow("drift-check", "prometheus", 9090, "live feature counts"),
+    flow("search", "postgres", 5432, "the study that the workers share"),
+    flow("retrain", "mlflow", 5000, "the candidate, and when the last one was trained"),
+    flow("retrain", "prometheus", 9090, "whether the drift alert fires"),
     flow("kube-state-metrics", API_SERVER, 6443, "the state of the namespace's objects"),
     flow("alertmanager", WEBHOOK, 443, "notifications"),
 )

@@ -30,6 +30,8 @@ ACCOUNTS: Final[Mapping[str, str]] = {
     "node-exporter": "monitoring",
     "postgres": "storage",
     "prometheus": "monitoring",
+    "retrain": "training",
+    "search": "training",
 }
 """Platform ServiceAccount -> component; a slot makes its own. None has rights, except kube-state-metrics."""
 

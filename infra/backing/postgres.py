@@ -1,4 +1,4 @@
-"""Postgres: one instance with its volume, for MLflow's runs, registry and users.
+"""Postgres: one instance with its volume, for MLflow's runs, registry and users, and for the studies of searches.
 
 One replica, hence no PodDisruptionBudget: with one pod it could only forbid every node drain or allow all of them.
 High availability is an operator's job or a managed database's; `TrackingArgs.database` takes such an address.
@@ -25,7 +25,7 @@ from infra.backing.workloads import READY_WITHIN_S, Identity, claim_spec, servic
 
 PORT: Final = 5432
 PASSWORD_KEY: Final = "password"  # noqa: S105  (the name of a key, not a password)
-"""Key of the Secret that holds the password of the role `mlflow`."""
+"""Key of each Secret that holds a role's password."""
 
 _READY: Final = ("pg_isready", "--quiet", "--host=/run/postgresql")
 
@@ -39,7 +39,9 @@ class PostgresArgs:
     """`images/postgres`, by digest."""
     service_account: pulumi.Input[str]
     auth_secret: pulumi.Input[str]
-    """Secret with the key `password`."""
+    """Secret with the key `password`, of the role `mlflow`."""
+    training_secret: pulumi.Input[str]
+    """Secret with the same key, of the role `training`."""
     storage: str = "5Gi"
     storage_class: str = ""
     resources: Resources = field(
@@ -50,7 +52,7 @@ class PostgresArgs:
 
 
 class Postgres(pulumi.ComponentResource):
-    """StatefulSet, Service and volume; data checksums on, SCRAM only, one role and two databases on the network."""
+    """StatefulSet, Service and volume; data checksums on, SCRAM only, on the network one role for each use."""
 
     address: pulumi.Output[str]
     """`host:port` inside the namespace, known once the instance is ready."""
@@ -96,6 +98,7 @@ class Postgres(pulumi.ComponentResource):
                     mounts=[
                         mount("data", "/var/lib/database", read_only=False),
                         mount("secret", "/run/secrets/postgres"),
+                        mount("training-secret", "/run/secrets/training"),
                         mount("socket", "/run/postgresql", read_only=False),
                         mount("tmp", "/tmp", read_only=False),  # noqa: S108  (a volume of its own in the container)
                     ],
@@ -107,6 +110,7 @@ class Postgres(pulumi.ComponentResource):
             ],
             volumes=[
                 secret_volume("secret", args.auth_secret),
+                secret_volume("training-secret", args.training_secret),
                 scratch("socket", "1Mi", in_memory=True),
                 scratch("tmp"),
             ],

@@ -12,7 +12,6 @@ from pathlib import Path
 import pulumi
 
 from infra.backing.images import context
-from infra.names import PLATFORM_IMAGES
 from infra.settings import Settings
 from ml.errors import ConfigError, PipelineError
 from ml.release.context import assemble
@@ -38,7 +37,7 @@ def prepare(root: Path, settings: Settings) -> Contexts:
     problems: list[str] = []
     platform: dict[str, str] = {}
     serving: dict[str, str] = {}
-    for name in PLATFORM_IMAGES:
+    for name in settings.platform_images:
         if name not in settings.images:
             try:
                 platform[name] = _relative(root, context(root, name))

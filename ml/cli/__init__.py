@@ -41,6 +41,16 @@ GROUPS: Mapping[str, Group] = {
         words="the training data: fetch it, validate it against the contract",
         example="mlp data validate",
     ),
+    "search": Group(
+        target="ml.cli.searches:app",
+        words="searches that run in a stack's cluster: status, result",
+        example="mlp search status --stack staging",
+    ),
+    "reproduce": Group(
+        target="ml.cli.reproduce:reproduce",
+        words="train again from a release record alone, and compare",
+        example="mlp reproduce flights-0001",
+    ),
     "release": Group(
         target="ml.cli.release:app",
         words="releases: create, show, verify, stage, publish",

@@ -8,10 +8,12 @@ from typing import Annotated
 import typer
 
 from ml.cli.display import markdown, show_record, steps
+from ml.cli.search import Minutes, Resume, SamplerName, SearchFile, Trials, Workers, search_wanted
 from ml.cli.stacks import known_running, save
 from ml.errors import GateError, UsageError
 from ml.release import store
 from ml.stack import cluster, config, slots
+from ml.training import plan as plans
 from toolchain.paths import repo_root
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Releases: make, show, verify, stage, publish.")
@@ -22,14 +24,21 @@ Stack = Annotated[str, typer.Option(help="The stack.")]
 
 
 @app.command()
-def create(  # noqa: PLR0917  (typer options are arguments)
+def create(
     through: Annotated[str | None, typer.Option(help="Last month to train on, YYYY-MM; the next one judges.")] = None,
     champion: Annotated[
         str | None, typer.Option(help="Release to compare with, or none. By default what is live in staging.")
     ] = None,
     release_id: Annotated[str | None, typer.Option("--id", help="By default the next free one.")] = None,
+    *,
     seed: Annotated[int | None, typer.Option(help="Of every random choice.")] = None,
     snapshot: Annotated[str | None, typer.Option(help="Train on this snapshot, by its hash.")] = None,
+    trials: Trials = plans.DEFAULT_TRIALS,
+    minutes: Minutes = plans.DEFAULT_MINUTES,
+    workers: Workers = None,
+    sampler: SamplerName = "halton",
+    resume: Resume = True,
+    search: SearchFile = None,
     root: Root = repo_root(),
 ) -> None:
     """Train, judge, scan and write releases/ID/. Exit code 3 if the verdict is not pass; the record is written anyway.
@@ -39,7 +48,13 @@ def create(  # noqa: PLR0917  (typer options are arguments)
     from ml.data.pin import current  # noqa: PLC0415  (the user's folder may import anything)
     from ml.release.create import Request, create  # noqa: PLC0415
 
-    request = Request(through=through, champion=_champion(root, champion), release_id=release_id, seed=seed)
+    request = Request(
+        through=through,
+        champion=_champion(root, champion),
+        release_id=release_id,
+        seed=seed,
+        search=search_wanted(trials, minutes, workers, sampler, resume=resume, file=search),
+    )
     with steps() as progress:
         release = create(root, current(snapshot), request, now=datetime.now(tz=UTC), progress=progress)
     show_record(release.record)

@@ -1,58 +1,87 @@
 """`mlp train`: fit and judge a model without making a release."""
 
+import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from ml.cli.search import Minutes, Resume, SamplerName, SearchFile, Trials, Workers, search_wanted, shown
+from ml.training import plan as plans
 from ml.training.inputs import Progress
 from toolchain import paths
+
+if TYPE_CHECKING:
+    from ml.training.candidate import Candidate
 
 Through = Annotated[str | None, typer.Option(help="Last month to train on, YYYY-MM; the next one judges.")]
 
 
 def train(
     through: Through = None,
+    *,
     seed: Annotated[int | None, typer.Option(help="Of every random choice.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for model.onnx and serving.json.")] = None,
     snapshot: Annotated[str | None, typer.Option(help="Train on this snapshot, by its hash.")] = None,
+    trials: Trials = plans.DEFAULT_TRIALS,
+    minutes: Minutes = plans.DEFAULT_MINUTES,
+    workers: Workers = None,
+    sampler: SamplerName = "halton",
+    resume: Resume = True,
+    search: SearchFile = None,
 ) -> None:
     """Fit and judge a model without making a release.
 
-    Example: mlp train --through 2013-06
+    Searches the problem's space first, on the training months only. A search that was killed goes on with the same
+    command.
+
+    Example: mlp train --through 2013-06 --trials 20
     """
     from ml.data.pin import current  # noqa: PLC0415  (a second of imports that `--help` does not need)
     from ml.training import run  # noqa: PLC0415  (a second of imports that `--help` does not need)
 
     problem = current(snapshot)
+    wanted = search_wanted(trials, minutes, workers, sampler, resume=resume, file=search)
     target = out or paths.repo_root() / ".build" / "candidates" / f"{problem.name}-{through or 'all'}"
     started = time.monotonic()
     with _steps() as progress:
-        candidate = run.train(problem, through, out=target, seed=run.SEED if seed is None else seed, progress=progress)
+        seed = run.SEED if seed is None else seed
+        candidate = run.train(problem, through, out=target, seed=seed, progress=progress, search=wanted)
+    if candidate.search is not None:
+        (target / "search.json").write_text(json.dumps(candidate.search, sort_keys=True, indent=1) + "\n")
+    _show(candidate, time.monotonic() - started)
+    print(f"next: mlp release create --through {through}" if through else "next: mlp release create")
+
+
+def _show(candidate: "Candidate", seconds: float) -> None:
+    """Metrics, the search and the model's files."""
     table = Table()
     table.add_column("metric")
     table.add_column("value", justify="right")
     for name in sorted(candidate.metrics):
         table.add_row(name, f"{candidate.metrics[name]:.4f}")
-    print(f"{problem.name}: trained on {_span(candidate.data['train'])}, judged on {_span(candidate.data['test'])}")
+    print(
+        f"{candidate.problem}: trained on {_span(candidate.data['train'])}, judged on {_span(candidate.data['test'])}"
+    )
     console = Console()
     console.print(table)
+    if candidate.search is not None:
+        console.print(shown(candidate.search), soft_wrap=True, highlight=False, markup=False)
     how = "reused an identical training" if candidate.reused else "trained"
     model = candidate.model
     print(
-        f"{how} in {time.monotonic() - started:.1f} s; {model['bytes'] / 1000:.0f} kB of ONNX, "
+        f"{how} in {seconds:.1f} s; {model['bytes'] / 1000:.0f} kB of ONNX, "
         f"differs from the estimator by at most {model['parity_max_abs_diff']:.1e} on {model['parity_rows']:,} rows"
     )
     print(f"{candidate.model_path}\n{candidate.serving_path}")
-    print(f"next: mlp release create --through {through}" if through else "next: mlp release create")
 
 
-def _span(period: dict[str, object]) -> str:
+def _span(period: Mapping[str, Any]) -> str:
     return f"{period['from']} to {period['to']} ({period['rows']:,} rows)"
 
 

@@ -3,7 +3,7 @@
 from ml.flights import source
 from ml.flights.contract import CONTRACT
 from ml.flights.features import FEATURES
-from ml.flights.model import estimator
+from ml.flights.model import SPACE, estimator
 from ml.flights.slices import SLICES
 from ml.problem import Problem
 
@@ -19,6 +19,7 @@ PROBLEM = Problem(
     target="late",
     classes=(0, 1),
     estimator=estimator,
+    space=SPACE,
     time="departure",
     key=("departure", "carrier", "flight", "origin"),
     slices=SLICES,

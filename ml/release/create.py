@@ -26,10 +26,12 @@ from ml.release.store import RECORD, Release, load, next_id, verify
 from ml.security import subjects
 from ml.security.result import Scan
 from ml.security.run import scan_all
+from ml.training.plan import NONE as NO_SEARCH
 
 if TYPE_CHECKING:
     from ml.problem import Problem
     from ml.training.candidate import Candidate
+    from ml.training.plan import SearchPlan
 
 Progress = Callable[[str], None]
 Scanner = Callable[[Path, Path, datetime, Progress], Mapping[str, Scan]]
@@ -38,12 +40,16 @@ Measure = Callable[[bytes, Mapping[str, Any], Any], Mapping[str, Any]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
-    """What to make. `champion` is a release id, or None for a release without one; `seed` None is the usual one."""
+    """What to make. `champion` is a release id, or None for a release without one; `seed` None is the usual one.
+
+    `search` is a budget for the hyper-parameter search, or the section of one that was done elsewhere.
+    """
 
     through: str | None
     champion: str | None
     release_id: str | None = None
     seed: int | None = None
+    search: "SearchPlan | Mapping[str, Any]" = NO_SEARCH
 
 
 def create(  # noqa: PLR0913  (keyword-only: the clock, the display and the scanner are the caller's)
@@ -128,7 +134,15 @@ def _train(
 
     seed = run.SEED if request.seed is None else request.seed
     measured = run.MEASURE if measure is None else measure
-    return run.train(problem, request.through, out=folder, seed=seed, progress=progress, measure=measured)
+    return run.train(
+        problem,
+        request.through,
+        out=folder,
+        seed=seed,
+        progress=progress,
+        measure=measured,
+        search=request.search,
+    )
 
 
 def _facts(root: Path, release_id: str, candidate: "Candidate", now: datetime) -> dict[str, Any]:
@@ -146,6 +160,7 @@ def _facts(root: Path, release_id: str, candidate: "Candidate", now: datetime) -
         "parameters": dict(candidate.parameters),
         "files": dict(candidate.files),
         "model": dict(candidate.model),
+        "search": None if candidate.search is None else dict(candidate.search),
         "metrics": {name: plain(float(value)) for name, value in candidate.metrics.items()},
         "evaluation": dict(candidate.evaluation),
     }

@@ -15,8 +15,8 @@ from typing import Any, Protocol
 
 from infra.cluster import Cluster, api_client, named
 from infra.names import (
+    KNOWN_IMAGES,
     LIVE_SERVICE,
-    PLATFORM_IMAGES,
     PROJECT,
     RECORD_DIGEST_ANNOTATION,
     RELEASE_LABEL,
@@ -103,7 +103,7 @@ def platform_images(found: Objects) -> dict[str, str]:
         for workload in found.every(kind):
             for image in _images(workload, kind):
                 name = image.partition("@")[0].rpartition("/")[2]
-                if name in PLATFORM_IMAGES and f"{PROJECT}/{name}@" in image and _BY_DIGEST.fullmatch(image):
+                if name in KNOWN_IMAGES and f"{PROJECT}/{name}@" in image and _BY_DIGEST.fullmatch(image):
                     images[name] = image
     return dict(sorted(images.items()))
 
@@ -170,6 +170,8 @@ class _KubernetesObjects:
         "deployment": ("AppsV1Api", "deployment"),
         "statefulset": ("AppsV1Api", "stateful_set"),
         "cronjob": ("BatchV1Api", "cron_job"),
+        "job": ("BatchV1Api", "job"),
+        "pod": ("CoreV1Api", "pod"),
     }
 
     def __init__(self, cluster: Cluster, space: str) -> None:

@@ -19,7 +19,7 @@ class Trained:
     model: bytes
     serving: bytes
     evaluation: bytes
-    facts: Mapping[str, Any]  # `model`, `metrics`, `evaluation`, `parameters`
+    facts: Mapping[str, Any]  # `model`, `metrics`, `evaluation`, `parameters`, `search`, `trials`
 
     def files(self) -> dict[str, str]:
         """File name -> sha256."""

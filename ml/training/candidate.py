@@ -1,6 +1,6 @@
 """What training hands over: the facts of a release record, the files, and the rows to judge others on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ class Candidate:
         lock_sha256: Of requirements.txt.
         environment: `python` and `packages`.
         parameters: Seed, months, threshold and the estimator's own.
+        search: The record's section about the hyper-parameter search; None if there was none.
+        trials: One entry a trial of that search, for the tracking server.
         files: File name -> sha256.
         model: `bytes`, `opset`, `parity_max_abs_diff`, `parity_rows`.
         metrics: Measured on the test rows with the ONNX model.
@@ -42,6 +44,8 @@ class Candidate:
     lock_sha256: str
     environment: Mapping[str, Any]
     parameters: Mapping[str, Any]
+    search: Mapping[str, Any] | None
+    trials: Sequence[Mapping[str, Any]]
     files: Mapping[str, str]
     model: Mapping[str, Any]
     metrics: Mapping[str, float]

@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ from ml.training.judged import Measure, judge
 from ml.training.serving_spec import golden, spec
 
 
-def fit(problem: Problem, inputs: Inputs, *, seed: int, measure: Measure) -> Trained:
+def fit(problem: Problem, inputs: Inputs, *, seed: int, parameters: Mapping[str, Any], measure: Measure) -> Trained:
     """Train, export, prove parity on all test rows, choose the threshold and measure.
+
+    `parameters` is a point of the problem's space, or empty for the estimator as written.
 
     Raises:
         DataError: If a class has no training rows.
@@ -31,7 +34,7 @@ def fit(problem: Problem, inputs: Inputs, *, seed: int, measure: Measure) -> Tra
     _refuse_labels(problem, inputs.train_labels)
     transform = resolve(problem.transform)
     columns = transform(inputs.train_x)
-    estimator = problem.estimator(seed)
+    estimator = problem.estimator(seed, **parameters)
     with threadpool_limits(limits=1):  # sums in one order: the same model on one core and on sixteen
         estimator.fit(columns, inputs.train_labels)
         model = to_onnx(estimator, name=problem.name, n_columns=columns.shape[1])

@@ -7,6 +7,7 @@ import pulumi
 import pytest
 
 from ml.release import store
+from tests.infra.conftest import CHECKOUT
 from tests.ml.release.image_folders import accept_unjudged_debian, prove
 
 DIGEST = "sha256:" + "a" * 64
@@ -270,3 +271,25 @@ def test_urls_are_what_a_person_types(program, checkout):
     }
     assert balanced["model"] == "http://192.0.2.10"
     assert balanced["mlflow"] == "http://mlflow.ml-staging.svc:5000"
+
+
+def test_training_is_off_unless_asked_for(program, checkout):
+    checkout.release("flights-0001")
+    done = program(config={"slots": slots(blue="flights-0001")})
+
+    assert [one for one in done if "raining" in one.type or one.k8s_name.startswith(("search", "images-training"))] == [
+        done.one("ServiceAccount", "search")
+    ]
+
+
+def test_a_search_brings_its_image_and_its_job(program, checkout):
+    checkout.release("flights-0001")
+    for name in ("pyproject.toml", "requirements.txt", "toolchain"):
+        (checkout.root / name).symlink_to(CHECKOUT / name)
+    done = program(config={"slots": slots(blue="flights-0001"), "training": '{"study": "june", "through": "2013-06"}'})
+
+    image = done.one("Image", "images-training")
+    assert image.inputs["build"]["context"].endswith(".build/images/training")
+    (worker,) = done.one("Job", "search-june").inputs["spec"]["template"]["spec"]["containers"]
+    assert "ml-pipeline/training@sha256:" in worker["image"]
+    assert "--problem=ml.flights" in worker["args"]

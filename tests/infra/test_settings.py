@@ -131,6 +131,17 @@ BAD = {
         {"scan/dependencies": "yes"},
         [],
     ],
+    "training": [
+        {"study": "June"},
+        {"through": "2013-13"},
+        {"trials": 0},
+        {"workers": 101},
+        {"sampler": "grid"},
+        {"retrain": "daily"},
+        {"retrainOnDrift": "yes"},
+        {"minutes": 0},
+        {"name": "x"},
+    ],
     "driftSchedule": ["daily", "* * * *", "* * * * * *"],
 }
 

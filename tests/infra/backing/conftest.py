@@ -32,6 +32,7 @@ def build_tracking(walls: Namespace) -> None:
             image=image("postgres"),
             service_account=accounts["postgres"],
             auth_secret="postgres-auth",
+            training_secret="training-auth",
         ),
     )
     Tracking(

@@ -32,6 +32,9 @@ class Database:
         for path in (self.volume, self.secrets, commands):
             path.mkdir()
         (self.secrets / "password").write_text("s3cret-of-the-role")
+        self.training = folder / "training"
+        self.training.mkdir()
+        (self.training / "password").write_text("s3cret-of-training")
         for name, body in STAND_INS.items():
             (commands / name).write_text(f"#!/bin/bash\n{body}\n")
             (commands / name).chmod(0o755)
@@ -39,6 +42,7 @@ class Database:
             "PATH": f"{commands}:/usr/bin:/bin",
             "PGDATA": str(self.data),
             "SECRETS": str(self.secrets),
+            "TRAINING_SECRETS": str(self.training),
             "CONFIG": str(IMAGES / "postgres"),
             "CALLS": str(self.calls),
         }
@@ -148,9 +152,10 @@ def test_a_failed_preparation_ends_the_start(database):
     assert "postgres" not in database.called()
 
 
+@pytest.mark.parametrize("of", ["secrets", "training"])
 @pytest.mark.parametrize("content", [None, ""])
-def test_a_missing_or_empty_password_is_named(database, content):
-    password = database.secrets / "password"
+def test_a_missing_or_empty_password_is_named(database, content, of):
+    password = getattr(database, of) / "password"
     password.unlink() if content is None else password.write_text(content)
 
     code, output = database.run()
@@ -164,7 +169,7 @@ def test_a_missing_or_empty_password_is_named(database, content):
 def test_the_password_is_in_no_argument_and_no_output(database):
     _, output = database.run()
 
-    assert "s3cret-of-the-role" not in database.calls.read_text() + output
+    assert "s3cret-of" not in database.calls.read_text() + output
 
 
 @pytest.fixture

@@ -1,14 +1,17 @@
+import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from infra.backing import images
-from infra.names import PLATFORM_IMAGES
+from infra.names import KNOWN_IMAGES
 from ml.errors import ConfigError
 
 ROOT = Path(__file__).parents[3]
-OURS = ("kube-state-metrics", "mlflow", "postgres", "prometheus", "worker")
+OURS = ("kube-state-metrics", "mlflow", "postgres", "prometheus", "training", "worker")
 
 
 @pytest.fixture
@@ -37,7 +40,7 @@ def files_of(folder):
 
 
 def test_every_platform_image_has_a_dockerfile():
-    assert sorted(PLATFORM_IMAGES) == sorted(OURS)
+    assert sorted(KNOWN_IMAGES) == sorted(OURS)
     assert all((ROOT / "images" / name / "Dockerfile").is_file() for name in OURS)
 
 
@@ -61,6 +64,25 @@ def test_the_real_worker_carries_no_library_that_its_image_does_not_install():
 
     for library in ("pandas", "mlflow", "sklearn", "onnxruntime", "pulumi", "typer", "rich"):
         assert library not in imported
+
+
+def test_the_training_image_holds_the_code_that_trains_under_the_same_identity():
+    folder = images.context(ROOT, "training") / "app"
+    script = (
+        "import json; from ml.training import lineage; from ml.problem import current; import ml.training.worker\n"
+        "print(json.dumps([lineage.tree_sha256(current().package), lineage.lock_sha256()]))"
+    )
+
+    def identity(root):
+        environment = {"PYTHONPATH": str(root), "PATH": "/usr/bin:/bin", "HOME": str(Path.home())}
+        environment["MLP_PROBLEM"] = images.problem_package(ROOT)
+        command = [sys.executable, "-c", script]
+        done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=True)
+        return json.loads(done.stdout)
+
+    assert identity(folder) == identity(ROOT)
+    assert not (folder / "infra").exists()
+    assert not (folder / "ml" / "serving").exists()
 
 
 def test_a_context_that_is_right_is_not_touched_and_leftovers_go(checkout):
@@ -97,7 +119,7 @@ def test_an_image_runs_as_our_uid_on_the_given_base_and_says_how_healthy_it_is(n
     assert any(line.startswith("HEALTHCHECK") for line in instructions)
 
 
-@pytest.mark.parametrize("name", ["mlflow", "worker"])
+@pytest.mark.parametrize("name", ["mlflow", "training", "worker"])
 def test_every_python_package_of_an_image_is_pinned_by_hash_to_the_version_of_the_project(name):
     def pins(path):
         return dict(

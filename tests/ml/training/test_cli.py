@@ -31,6 +31,21 @@ def test_train_with_a_month_for_a_problem_without_time_is_wrong_usage(tmp_path, 
     assert "ML-TRAIN-002" in capsys.readouterr().err
 
 
+def test_a_sampler_that_does_not_exist_is_wrong_usage(tmp_path, capsys):
+    assert main(["train", "--sampler", "grid", "--out", str(tmp_path)]) == 2
+    assert "ML-TRAIN-018: sampler 'grid': must be one of halton, random, tpe" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [None, "no json", "[]", '{"best": {}}', '{"best": {"parameters": 3}}'])
+def test_a_file_without_a_search_is_wrong_usage(tmp_path, capsys, content):
+    file = tmp_path / "search.json"
+    if content is not None:
+        file.write_text(content)
+
+    assert main(["train", "--search", str(file), "--out", str(tmp_path)]) == 2
+    assert "ML-TRAIN-018" in capsys.readouterr().err
+
+
 def test_validate_prints_where_every_row_went(capsys):
     assert main(["data", "validate"]) == 0
 

@@ -1,6 +1,6 @@
 import pytest
 
-from ml import problem as module
+from ml.configured import configured
 from ml.errors import ConfigError
 from ml.problem import by_package, current
 
@@ -45,4 +45,4 @@ def test_a_pyproject_without_the_entry_is_refused_with_the_line_to_add(tmp_path)
     (tmp_path / "pyproject.toml").write_text("[project]\n")
 
     with pytest.raises(ConfigError, match=r"ML-CONF-101.*(?s:.)*\[tool.ml-pipeline\] problem = "):
-        module._configured(tmp_path / "pyproject.toml")
+        configured(tmp_path / "pyproject.toml")
