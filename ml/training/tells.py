@@ -17,7 +17,7 @@ from ml.problem import Problem
 SAMPLE_ROWS = 20_000
 MIN_ROWS = 40  # fewer cannot tell an honest column from a telling one
 MAX_AUC = 0.98  # binary: no honest single column of a real problem comes near; delays give 1.0
-MAX_KAPPA = 0.98  # the best column of scikit-learn's iris, honest and famous for it, reaches 0.95
+MAX_KAPPA = 0.98  # the most telling honest column of a textbook data set reaches 0.95
 MAX_R2 = 0.98  # of the target's ranks, so that no outlier decides
 _LEAVES, _MIN_LEAF = 64, 5
 
