@@ -40,7 +40,7 @@ def bars(months: Mapping[str, int]) -> str:
     with _figure(9.4, 1.7) as (figure, out):
         axes = figure.add_subplot()
         axes.bar(range(len(months)), list(months.values()), color=BLUE, width=0.7)
-        _months(axes, list(months))
+        _months(axes, list(months), room=14)
         axes.set_title("rows by month")
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         _save(figure, out)
@@ -157,7 +157,8 @@ def _by_month(
     _months(axes, list(missing))
 
 
-def _months(axes: Axes, names: Sequence[str]) -> None:
-    step = max(1, -(-len(names) // 14))
+def _months(axes: Axes, names: Sequence[str], room: int = 8) -> None:
+    """Label at most `room` months, evenly."""
+    step = max(1, -(-len(names) // room))
     shown = list(range(0, len(names), step))
     axes.set_xticks(shown, [names[i] if names[i] != WHOLE else "all" for i in shown])
