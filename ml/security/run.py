@@ -14,6 +14,7 @@ from ml.security.code import scan_code
 from ml.security.dependencies import scan_dependencies
 from ml.security.dockerfiles import CONFIG, scan_dockerfiles
 from ml.security.licences import LIST, scan_licences
+from ml.security.manifests import scan_manifests
 from ml.security.model_files import scan_model_files
 from ml.security.result import Run, Scan, moment, run_tool
 from ml.security.sbom import scan_sbom
@@ -77,6 +78,7 @@ def _jobs(root: Path, now: datetime, run: Run) -> dict[str, _Job]:
     return {
         "dependencies": _Job(look=lambda: scan_dependencies(root, LOCK, folder, now, run)),
         "secrets": _Job(look=lambda: scan_secrets(root, folder, run), tool=secrets, rules=(root / BASELINE,)),
+        "manifests": _Job(look=lambda: scan_manifests(root, folder, run), tool=version("kubernetes-validate")),
         "code": _Job(look=lambda: scan_code(root, run), tool=version("bandit")),
         "licences": _Job(
             look=lambda: scan_licences(root, folder / "licences.json", run),

@@ -13,7 +13,17 @@ from ml.security.result import Answer, Scan
 from ml.security.run import SCANS_FOLDER, scan_all
 from tests.ml.security.checkout import NOW
 
-SCANS = {"code", "dependencies", "dockerfiles", "licences", "model-files", "sbom", "sbom-project", "secrets"}
+SCANS = {
+    "code",
+    "dependencies",
+    "dockerfiles",
+    "licences",
+    "manifests",
+    "model-files",
+    "sbom",
+    "sbom-project",
+    "secrets",
+}
 
 
 class Tools:
@@ -30,6 +40,7 @@ class Tools:
             "hadolint": [],
             "piplicenses": [{"Name": "numpy", "Version": "2.4.6", "License": "MIT"}],
             "pip_audit": {"dependencies": []},
+            "infra.rendered": {},
             "secret_files": {"found": {}, "binary": []},
         }
         tool = next(name for name in told if name in words)
