@@ -6,6 +6,7 @@ What it accepts is exported, so that a waiver in production is seen by whoever r
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pulumi
 
@@ -14,6 +15,7 @@ from infra.release import Evidence
 from infra.settings import Settings
 from ml.errors import GateError
 from ml.gate import accepted
+from ml.release import images, store
 
 
 def today() -> str:
@@ -22,11 +24,12 @@ def today() -> str:
 
 
 def accepted_waivers(
-    evidence: Mapping[Slot, Evidence], settings: Settings, day: str
+    root: Path, evidence: Mapping[Slot, Evidence], settings: Settings, day: str
 ) -> dict[Slot, list[dict[str, str]]]:
     """What each slot's release rests on, as the stack's output `acceptedWaivers` tells it.
 
     Args:
+        root: The checkout, which has `releases/` with the committed evidence of images.
         evidence: The releases of the slots, verified.
         settings: The stack's name and what it accepts itself.
         day: The day of the deployment.
@@ -36,7 +39,11 @@ def accepted_waivers(
     """
     stack, own = settings.stack, settings.accept_waivers
     records = {slot: json.loads(held.record) for slot, held in evidence.items()}
-    refused = {slot: accepted.refusals(record, stack, own, day) for slot, record in records.items()}
+    also = {
+        slot: images.unjudged(store.load(root, held.release), settings.slots[slot].image)
+        for slot, held in evidence.items()
+    }
+    refused = {slot: accepted.refusals(record, stack, own, day, also[slot]) for slot, record in records.items()}
     problems = [
         f"\n- slot {slot}: " + accepted.refusal(evidence[slot].release, stack, found).replace("\n", "\n  ")
         for slot, found in refused.items()
@@ -46,4 +53,4 @@ def accepted_waivers(
         every = sorted({entry for found in refused.values() for entry in found})
         message = "nothing is deployed, because a release rests on a waiver" + "".join(problems)
         raise pulumi.RunError(str(GateError("ML-GATE-206", message, accepted.how_to_accept(stack, every))))
-    return {slot: accepted.rests_on(record, stack, own, day) for slot, record in records.items()}
+    return {slot: accepted.rests_on(record, stack, own, day, also[slot]) for slot, record in records.items()}

@@ -1,5 +1,6 @@
 """`mlp promote` and `mlp rollback`: move what is proven forward, and go back to what was."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -49,6 +50,7 @@ def promote(
     state = slots.stage(target_file.state, proven.held, running, take_traffic=True)
     state = replace(state, images={**state.images, **cluster.platform_images(objects)})
     evidence = _image_evidence(root, release, str(proven.held.image))
+    _refuse_waivers(target, target_file, release, images.unjudged(release, proven.held.image))
     if save(target_file, state):
         print(
             f"next: git add {evidence} && git commit {evidence} Pulumi.{target}.yaml, then pulumi up --stack {target}"
@@ -80,10 +82,10 @@ def _image_evidence(root: Path, release: store.Release, image: str) -> Path:
     return images.path_of(release, image).relative_to(root)
 
 
-def _refuse_waivers(stack: str, file: config.StackFile, release: store.Release) -> None:
-    """Refuse what the stack's program would refuse, before anything is edited."""
+def _refuse_waivers(stack: str, file: config.StackFile, release: store.Release, also: Sequence[str] = ()) -> None:
+    """Refuse what the stack's program would refuse, before its file is edited; `also` is what the image rests on."""
     today = datetime.now(tz=UTC).strftime("%Y-%m-%d")
-    found = accepted.refusals(release.record, stack, file.accepted, today)
+    found = accepted.refusals(release.record, stack, file.accepted, today, also)
     if found:
         message = accepted.refusal(release.id, stack, found)
         raise GateError("ML-GATE-207", message, accepted.how_to_accept(stack, found))

@@ -64,7 +64,7 @@ def waived(record: Mapping[str, Any]) -> list[str]:
 
 
 def refusals(
-    record: Mapping[str, Any], stack: str, accepted: Sequence[Acceptance], today: str
+    record: Mapping[str, Any], stack: str, accepted: Sequence[Acceptance], today: str, also: Sequence[str] = ()
 ) -> list[tuple[str, str]]:
     """(rule/subject, why) for each waiver that this stack does not accept today; empty when the release may run.
 
@@ -73,9 +73,10 @@ def refusals(
         stack: The stack's name.
         accepted: What the stack accepts itself.
         today: The day of the deployment, as 2026-01-31.
+        also: What the release's image rests on a waiver for, which the record cannot know.
     """
     found = []
-    for about in waived(record):
+    for about in sorted({*waived(record), *also}):
         if any(one.about == about and today <= one.expires <= _latest(today) for one in accepted):
             continue
         reasons = [_why_not(waiver, stack, today) for waiver in _waivers(record, about)]
@@ -102,10 +103,12 @@ def how_to_accept(stack: str, found: Sequence[tuple[str, str]]) -> str:
     )
 
 
-def rests_on(record: Mapping[str, Any], stack: str, accepted: Sequence[Acceptance], today: str) -> list[dict[str, str]]:
+def rests_on(
+    record: Mapping[str, Any], stack: str, accepted: Sequence[Acceptance], today: str, also: Sequence[str] = ()
+) -> list[dict[str, str]]:
     """Every waiver that a release which may run rests on, and whose word it is: for the stack's output."""
     lines = []
-    for about in waived(record):
+    for about in sorted({*waived(record), *also}):
         for waiver in _waivers(record, about):
             if _why_not(waiver, stack, today) is None:
                 words = {key: str(waiver.get(key)) for key in ("owner", "reason", "expires")}

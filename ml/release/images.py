@@ -76,6 +76,20 @@ def scanned_on(release: Release, image: str, day: str) -> bool:
     return found[:10] == day
 
 
+def unjudged(release: Release, image: str | None) -> list[str]:
+    """What the committed evidence of this image rests on a waiver for, such as scan/image-debian; empty without any.
+
+    Says nothing about whether the evidence holds: see `refuse_committed`.
+    """
+    try:
+        found = parse(path_of(release, image or "").read_bytes()).get("scans")
+    except (GateError, OSError):
+        return []
+    scans = found if isinstance(found, dict) else {}
+    verdicts = {name: scan.get("verdict") for name, scan in scans.items() if isinstance(scan, dict)}
+    return [f"scan/{name}" for name, verdict in sorted(verdicts.items()) if verdict != "pass"]
+
+
 def refuse_committed(release: Release, image: str) -> None:
     """Refuse an image whose committed evidence is missing, was changed, is about something else, or did not pass.
 

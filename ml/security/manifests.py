@@ -46,9 +46,8 @@ def scan_manifests(root: Path, folder: Path, run: Run) -> Scan:
         findings = tuple(f"{name}: {line}" for name, problems in checked for line in problems or ())
         verdict = "fail" if findings else "pass" if covered == total > 0 else "incomplete"
         unknown = sorted({name for name, problems in checked if problems is None})
-        counts = f"{len(findings)} findings in {covered} of {total} objects"
-        reason = f"{counts} of {', '.join(stacks) or 'no stack'}, Kubernetes {KUBERNETES}"
-        reason += f"; no schema for {', '.join(unknown[:5])}" if unknown else ""
+        reason = f"{len(findings)} findings in {covered} of {total} objects of {', '.join(stacks) or 'no stack'}"
+        reason += f", Kubernetes {KUBERNETES}" + (f"; no schema for {', '.join(unknown[:5])}" if unknown else "")
     return Scan(
         tool="kubernetes-validate",
         version=version("kubernetes-validate"),

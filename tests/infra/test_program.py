@@ -16,6 +16,7 @@ GIVEN = {
     for name in ("worker", "mlflow", "postgres", "prometheus", "kube-state-metrics")
 }
 PROVEN = f"127.0.0.1:5000/ml-pipeline/serving@{DIGEST}"
+ACCEPTED = {"owner": "platform team", "reason": "looked at by hand", "expires": "2026-12-31"}
 POD_KINDS = ("Deployment", "StatefulSet", "DaemonSet", "CronJob", "Job")
 
 
@@ -95,14 +96,16 @@ def test_a_stack_without_slots_is_the_platform_alone(program, checkout):
     assert set(done.exports["urls"]) == {"mlflow", "prometheus", "alertmanager"}
 
 
-def test_prod_builds_nothing_and_runs_exactly_what_it_was_given(program, checkout):
+def test_prod_builds_nothing_and_runs_exactly_what_it_was_given(program, checkout, monkeypatch):
     checkout.release("flights-0001", accept_unjudged_debian)
     prove(store.load(checkout.root, "flights-0001"), PROVEN)
     config = {
         "build": "false",
         "images": json.dumps(GIVEN),
         "slots": json.dumps({"blue": {"release": "flights-0001", "image": PROVEN}}),
+        "acceptWaivers": json.dumps({"scan/image-debian": ACCEPTED}),
     }
+    monkeypatch.setattr("infra.waivers.today", lambda: "2026-11-24")
 
     done = program(stack="prod", config=config)
 

@@ -7,6 +7,9 @@ import pulumi
 import pytest
 
 from infra import waivers
+from ml.release import store
+from tests.ml.release.image_folders import IMAGE as PROVEN
+from tests.ml.release.image_folders import accept_unjudged_debian, prove
 
 SLOTS = json.dumps({"blue": {"release": "flights-0001"}})
 OWN = {"owner": "platform team", "reason": "looked at by hand on 2026-11-20", "expires": "2026-12-31"}
@@ -74,6 +77,20 @@ def test_an_expired_waiver_stops_the_next_deployment(program, checkout, monkeypa
 
     with pytest.raises(pulumi.RunError, match="has expired"):
         program(config={"slots": SLOTS})
+
+
+def test_what_an_image_rests_on_is_asked_as_well(program, checkout):
+    checkout.release("flights-0001", accept_unjudged_debian)
+    prove(store.load(checkout.root, "flights-0001"), PROVEN)
+    config = {"slots": json.dumps({"blue": {"release": "flights-0001", "image": PROVEN}})}
+
+    with pytest.raises(pulumi.RunError, match="ML-GATE-206") as caught:
+        program(stack="prod", config=config)
+    assert "scan/image-debian" in str(caught.value)
+    own = json.dumps({"scan/image-debian": OWN})
+    done = program(stack="prod", config={**config, "acceptWaivers": own})
+    assert done.exports["acceptedWaivers"]["blue"][-1] == {"by": "stack", "about": "scan/image-debian", **OWN}
+    assert program(stack="staging", config=config).exports["acceptedWaivers"]["blue"][0]["by"] == "policy"
 
 
 def test_without_waivers_the_output_is_there_and_empty(program, checkout):
