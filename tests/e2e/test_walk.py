@@ -5,6 +5,7 @@ import json
 import re
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -184,10 +185,29 @@ def test_the_traffic_client_would_have_seen_an_outage(machine: Machine, call: tu
     assert traffic.failures
 
 
+def test_prod_refuses_what_rests_on_a_waiver_until_its_own_file_accepts_it(machine: Machine, first_up: str) -> None:
+    prod = machine.clone / "Pulumi.prod.yaml"
+    before = prod.read_bytes()
+    refused = machine.run("mlp", "promote", "--from", "staging", "--to", "prod", check=False)
+
+    assert (refused.returncode, "ML-GATE-207" in refused.stdout) == (3, True), refused.stdout[-2000:]
+    assert prod.read_bytes() == before
+    expires = (datetime.now(tz=UTC) + timedelta(days=30)).date().isoformat()
+    word = f'{{owner: platform team, reason: "no advisories reach this network", expires: "{expires}"}}'
+    accepted = "".join(f"    scan/{scan}: {word}\n" for scan in ("dependencies", "image-debian"))
+    prod.write_bytes(before.rstrip() + f"\n  ml-pipeline:acceptWaivers:\n{accepted}".encode())
+
+
 def test_prod_gets_the_same_digest_without_a_build(machine: Machine, call: tuple[str, str]) -> None:
     machine.run("mlp", "promote", "--from", "staging", "--to", "prod")
+    [evidence] = (machine.clone / "releases" / SECOND / "images").glob("*.json")
     diff = machine.text("git", "diff", "--unified=0", "Pulumi.prod.yaml")
     machine.run("pulumi", "stack", "select", "--create", "prod")
+    content = evidence.read_bytes()
+    evidence.unlink()
+    unseen = machine.run("pulumi", "preview", "--stack", "prod", check=False)
+    evidence.write_bytes(content)
+    assert "ML-SCAN-003" in unseen.stdout, "an image that nobody has looked into must not run"
     out = machine.run("pulumi", "up", "--yes", "--stack", "prod", timeout_s=1200).stdout
 
     assert SECOND in diff
