@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from ml.cli.search import Minutes, Resume, SamplerName, SearchFile, Trials, Workers, search_wanted, shown
 from ml.training import plan as plans
@@ -17,6 +16,7 @@ from ml.training.inputs import Progress
 from toolchain import paths
 
 if TYPE_CHECKING:
+    from ml.problem import Problem
     from ml.training.candidate import Candidate
 
 Through = Annotated[str | None, typer.Option(help="Last month to train on, YYYY-MM; the next one judges.")]
@@ -26,7 +26,7 @@ def train(
     through: Through = None,
     *,
     seed: Annotated[int | None, typer.Option(help="Of every random choice.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for model.onnx and serving.json.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for model.onnx, serving.json and evaluation.json.")] = None,
     snapshot: Annotated[str | None, typer.Option(help="Train on this snapshot, by its hash.")] = None,
     trials: Trials = plans.DEFAULT_TRIALS,
     minutes: Minutes = plans.DEFAULT_MINUTES,
@@ -54,35 +54,33 @@ def train(
         candidate = run.train(problem, through, out=target, seed=seed, progress=progress, search=wanted)
     if candidate.search is not None:
         (target / "search.json").write_text(json.dumps(candidate.search, sort_keys=True, indent=1) + "\n")
-    _show(candidate, time.monotonic() - started)
+    _show(problem, candidate, time.monotonic() - started)
     print(f"next: mlp release create --through {through}" if through else "next: mlp release create")
 
 
-def _show(candidate: "Candidate", seconds: float) -> None:
-    """Metrics, the search and the model's files."""
-    table = Table()
-    table.add_column("metric")
-    table.add_column("value", justify="right")
-    for name in sorted(candidate.metrics):
-        table.add_row(name, f"{candidate.metrics[name]:.4f}")
+def _show(problem: "Problem", candidate: "Candidate", seconds: float) -> None:
+    """The evaluation, the search and the model's files."""
+    from ml.cli import evaluated  # noqa: PLC0415  (loads the ONNX runtime)
+
     print(
         f"{candidate.problem}: trained on {_span(candidate.data['train'])}, judged on {_span(candidate.data['test'])}"
     )
-    console = Console()
-    console.print(table)
+    evaluated.show(problem, candidate)
     if candidate.search is not None:
-        console.print(shown(candidate.search), soft_wrap=True, highlight=False, markup=False)
+        Console().print(shown(candidate.search), soft_wrap=True, highlight=False, markup=False)
     how = "reused an identical training" if candidate.reused else "trained"
     model = candidate.model
     print(
-        f"{how} in {seconds:.1f} s; {model['bytes'] / 1000:.0f} kB of ONNX, "
+        f"{how} in {seconds:.1f} s; {model['bytes'] / 1000:.3g} kB of ONNX, "
         f"differs from the estimator by at most {model['parity_max_abs_diff']:.1e} on {model['parity_rows']:,} rows"
     )
     print(f"{candidate.model_path}\n{candidate.serving_path}")
 
 
 def _span(period: Mapping[str, Any]) -> str:
-    return f"{period['from']} to {period['to']} ({period['rows']:,} rows)"
+    """Problems without time have no first and last day."""
+    rows = f"{period['rows']:,} rows"
+    return rows if period["from"] == "unordered" else f"{period['from']} to {period['to']} ({rows})"
 
 
 @contextmanager

@@ -15,7 +15,10 @@ def test_train_prints_the_metrics_and_where_the_model_lies(tmp_path, capsys):
     assert main(["train", "--out", str(tmp_path / "out")]) == 0
 
     printed = capsys.readouterr().out
-    assert "iris: trained on unordered to unordered (119 rows)" in printed
+    assert "iris: trained on 119 rows, judged on 30 rows" in printed
+    assert "95% interval" in printed
+    assert "calibration: expected error 0." in printed
+    assert "one prediction: " in printed
     assert all(word in printed for word in ("accuracy", "log_loss", "roc_auc", str(tmp_path / "out" / "model.onnx")))
 
 
