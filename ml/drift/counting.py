@@ -1,0 +1,109 @@
+"""Counts a column's values at given edges, and sums them between the edges, without sorting them. Pure; numpy only.
+
+A search of 1e5 values in 2,000 edges takes milliseconds, and so does a sort where numpy's vector instructions do not
+help. So the range is cut into many equal cells: a cell that none or one of the edges falls into needs one comparison.
+Only values in cells with several edges (a heavy tail, most values in a small part of the range) are searched.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Values = NDArray[np.floating]
+_CELLS = 1 << 15
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Counted:
+    """A column seen from the k edges.
+
+    `below` and `upto` (k,) are the values under and up to each edge; `sums` (k + 1,) the sums of the values strictly
+    between neighbouring edges (and outside of the first and the last), each less `centre`. `finite` is False when a
+    value is infinite; the sums then mean nothing. NaN counts as `missing` only.
+    """
+
+    rows: int
+    missing: int
+    below: NDArray[np.int64]
+    upto: NDArray[np.int64]
+    sums: NDArray[np.float64]
+    centre: float
+    finite: bool
+
+
+def counted(column: Values, edges: NDArray[np.float64], centre: float) -> Counted:
+    """Count a column, shape (n_rows,), at distinct ascending edges, shape (k,).
+
+    Args:
+        column: NaN for missing.
+        edges: None of them NaN.
+        centre: Subtracted before values are added up, so that a large offset costs no digits.
+    """
+    absent = np.isnan(column)
+    missing = int(absent.sum())
+    values = column[~absent] if missing else column
+    dtype = values.dtype if _fits(edges, values.dtype) else np.dtype(np.float64)
+    places = _places(values.astype(dtype, copy=False), edges.astype(dtype))
+    with np.errstate(invalid="ignore"):
+        weights = values.astype(np.float64) - centre
+        sums = np.asarray(np.bincount(places, weights=weights, minlength=2 * len(edges) + 1)[::2], dtype=np.float64)
+    upto = np.bincount(places, minlength=2 * len(edges) + 1).cumsum()
+    return Counted(
+        rows=len(values),
+        missing=missing,
+        below=upto[:-1:2],
+        upto=upto[1::2],
+        sums=sums,
+        centre=centre,
+        finite=bool(np.isfinite(sums).all()),
+    )
+
+
+def _fits(edges: NDArray[np.float64], dtype: "np.dtype[np.floating]") -> bool:
+    """Whether the edges are the same numbers in the column's own type."""
+    with np.errstate(over="ignore"):
+        return bool((edges.astype(dtype) == edges).all())
+
+
+def _places(values: Values, edges: Values) -> NDArray[np.intp]:
+    """Edges below plus edges up to each value: 2 i in the gap before edge i, 2 i + 1 at the edge itself."""
+    cells = _Cells.of(edges)
+    at = cells.of_values(values)
+    per_cell = np.bincount(cells.of_values(edges), minlength=_CELLS) if len(edges) else np.zeros(_CELLS, dtype=np.int64)
+    first = np.cumsum(per_cell) - per_cell
+    edge = first.take(at)
+    bound = np.append(edges, edges.dtype.type(np.nan)).take(
+        edge
+    )  # nothing is at or above what comes after the last edge
+    places = 2 * edge + (values >= bound) + (values > bound)
+    crowded = per_cell > 1
+    if crowded.any() and (searched := crowded.take(at)).any():
+        some = values[searched]
+        places[searched] = np.searchsorted(edges, some, side="left") + np.searchsorted(edges, some, side="right")
+    return places
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Cells:
+    """Equal cells over the edges' range; what lies outside falls into the first or the last."""
+
+    low: np.floating
+    scale: np.floating
+
+    @classmethod
+    def of(cls, edges: Values) -> "_Cells":
+        finite = edges[np.isfinite(edges)]
+        low, high = (finite[0], finite[-1]) if len(finite) else (edges.dtype.type(0), edges.dtype.type(0))
+        with np.errstate(over="ignore", divide="ignore"):
+            scale = edges.dtype.type(_CELLS - 1) / (high - low)
+        usable = high > low and np.isfinite(high - low) and np.isfinite(scale)
+        return cls(low=low, scale=scale if usable else edges.dtype.type(0))
+
+    def of_values(self, values: Values) -> NDArray[np.int32]:
+        """Monotone: a greater value is never in an earlier cell."""
+        if self.scale == 0:
+            return np.zeros(len(values), dtype=np.int32)
+        with np.errstate(over="ignore"):
+            cells: NDArray[np.int32] = np.clip((values - self.low) * self.scale, 0, _CELLS - 1).astype(np.int32)
+        return cells
