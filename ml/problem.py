@@ -57,6 +57,9 @@ class Problem:
         pin: The snapshot that `load` reads, set by `ml.data.pin`; a folder's `PROBLEM` has none.
         space: What the hyper-parameter search may vary: each name is a keyword of `estimator` whose default lies in it.
             Empty: there is nothing to search.
+        drift_reference: Which training rows new ones are compared with: all ("training"), those of the same time of
+            the year ("season": the calendar months next to the judged one and itself), or months by name. Stands in
+            every record.
     """
 
     name: str
@@ -78,6 +81,7 @@ class Problem:
     slice_metric: str | None = None
     pin: "Pin | None" = None
     space: "Space" = ()
+    drift_reference: Literal["training", "season"] | tuple[str, ...] = "training"
 
 
 def current() -> Problem:

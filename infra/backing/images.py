@@ -14,7 +14,7 @@ from ml.errors import ConfigError
 from ml.release.closure import source_files
 from ml.release.mirror import mirror
 
-WORKER_ENTRIES: Final = ("ml.drift",)
+WORKER_ENTRIES: Final = ("ml.drift.__main__",)
 """What jobs in the cluster run with `python3 -m`; the image holds these and what they import of ours."""
 
 TRAINING_ENTRIES: Final = ("ml.training", "ml.data", "ml.evaluation", "ml.tracking")

@@ -68,7 +68,7 @@ GROUPS: Mapping[str, Group] = {
     ),
     "drift": Group(
         target="ml.cli.drift:app",
-        words="compare live inputs with the training data",
+        words="compare new or live inputs with the training data",
         example="mlp drift check --release-dir releases/flights-0001",
     ),
     "scan": Group(

@@ -68,15 +68,16 @@ def prepare(column: Values, *, resolution: int = RESOLUTION, keep: bool = False)
     finite = values[np.isfinite(values)].astype(np.float64)
     centre = float(finite.mean()) if len(finite) else 0.0
     seen = counted(values, edges, centre)
+    whole = seen.finite and bool(np.isfinite(edges).all())
     return NumberReference(
         rows=len(values),
         missing=len(column) - len(values),
         centre=centre,
-        spread=float(finite.std()) if seen.finite and len(finite) else 0.0,
+        spread=float(finite.std()) if whole and len(finite) else 0.0,
         edges=edges,
         below=seen.below,
         upto=seen.upto,
-        area=_area(seen, edges) if seen.finite else np.full(max(len(edges) - 1, 0), np.nan),
+        area=_area(seen, edges) if whole else np.full(max(len(edges) - 1, 0), np.nan),
         cuts=np.searchsorted(edges, deciles),
         values=values if keep else None,
     )
