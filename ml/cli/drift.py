@@ -99,8 +99,8 @@ def compare(
 
 
 def _policy(problem: Any, rule: str | None) -> dict[str, Any]:
+    from ml.gate.policy import load  # noqa: PLC0415
     from ml.release.create import own_policy  # noqa: PLC0415
-    from ml.release.policy import load  # noqa: PLC0415
 
     policy: dict[str, Any] = load(problem.kind, own_policy(problem))["drift"]
     return policy if rule is None else {**policy, "rule": rule}

@@ -8,14 +8,14 @@ numbers, the total variation of categories, the change of the missing share. So 
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeGuard
 
 from ml.statistics.multiplicity import benjamini_hochberg
 
 Role = Literal["gate", "watch"]
 Part = Literal["distribution", "missing", "prediction"]
-State = Literal["still", "moved", "too-few", "unusable"]
+State = Literal["still", "moved", "unconfirmed", "too-few", "unusable"]
 Verdict = Literal["ok", "warn", "alarm", "inconclusive"]
 CLASSIC_ALPHA = 0.05
 ROLES: Sequence[Role] = ("gate", "watch")
@@ -87,12 +87,33 @@ def verdict(outcomes: Iterable[Outcome]) -> Verdict:
         return "alarm"
     if not made or any(outcome.state == "too-few" for outcome in gated or made):
         return "inconclusive"
-    return "warn" if any(outcome.state in ("moved", "unusable") for outcome in made) else "ok"
+    return "warn" if any(outcome.state in ("moved", "unconfirmed", "unusable") for outcome in made) else "ok"
+
+
+def confirmed(windows: Sequence[Sequence[Outcome]], alarm: int) -> list[Outcome]:
+    """The outcomes of the newest window, in which what moved only there is `unconfirmed`.
+
+    A test is confirmed when it moved in at least `alarm` of the windows, the newest among them. Windows with too few
+    rows do not count; where fewer than `alarm` have enough, it must have moved in all of those: the first day of a
+    service must be able to raise an alarm.
+
+    Args:
+        windows: Each as `judge` gives it, the newest first; at least one.
+        alarm: At least 1.
+    """
+    earlier = [{outcome.name: outcome.state for outcome in window} for window in windows]
+
+    def state(outcome: Outcome) -> State:
+        states = [known.get(outcome.name) for known in earlier]
+        told, moved = sum(s in ("moved", "still") for s in states), states.count("moved")
+        return "unconfirmed" if outcome.state == "moved" and moved < min(alarm, told) else outcome.state
+
+    return [replace(outcome, state=state(outcome)) for outcome in windows[0]]
 
 
 def ranked(outcomes: Iterable[Outcome]) -> list[Outcome]:
     """What moved first, then by falling effect, then by name."""
-    return sorted(outcomes, key=lambda o: (o.state != "moved", -(o.effect or 0.0), o.name))
+    return sorted(outcomes, key=lambda o: (("moved", "unconfirmed").count(o.state) == 0, -(o.effect or 0.0), o.name))
 
 
 def retrain(outcomes: Iterable[Outcome]) -> bool:
@@ -102,15 +123,15 @@ def retrain(outcomes: Iterable[Outcome]) -> bool:
 
 def _tests(drift: Mapping[str, Any]) -> list[_Test]:
     tests: list[_Test] = []
-    for name, result in sorted(drift.get("features", {}).items()):
-        tests += _of(name, result, "distribution")
-    for name, result in sorted(drift.get("prediction", {}).items()):
-        tests += _of(name, result, "prediction")
+    parts: Sequence[tuple[str, Part]] = (("features", "distribution"), ("prediction", "prediction"))
+    for key, part in parts:
+        for name, result in sorted(_mapping(drift.get(key)).items()):
+            tests += _of(name, _mapping(result), part)
     return tests
 
 
 def _of(name: str, result: Mapping[str, Any], part: Part) -> list[_Test]:
-    role: Role = "gate" if result.get("role") == "gate" else "watch"
+    role: Role = "watch" if result.get("role") == "watch" else "gate"  # a role that nobody knows must not hide a result
     effect = result.get("tv") if result.get("kind") == "category" else result.get("d")
     rows = _smaller(result.get("n_reference"), result.get("n_current"))
     tests = [_Test(feature=name, part=part, role=role, effect=effect, p=result.get("p"), rows=rows)]
@@ -131,7 +152,7 @@ def _missing(name: str, result: Mapping[str, Any], role: Role) -> _Test:
 
 def _is_classic(drift: Mapping[str, Any], test: _Test) -> bool:
     """The classic rule knows the distributions of numeric features only."""
-    return test.part == "distribution" and drift["features"][test.feature].get("kind", "number") == "number"
+    return test.part == "distribution" and _mapping(drift["features"][test.feature]).get("kind", "number") == "number"
 
 
 def _outcome(test: _Test, adjusted: float | None, policy: Mapping[str, Any], *, classic: bool) -> Outcome:
@@ -163,6 +184,10 @@ def _is_usable(test: _Test) -> bool:
     if test.rows is None:
         return False
     return test.rows == 0 or (_is_share(test.effect) and _is_share(test.p))
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _smaller(left: object, right: object) -> int | None:

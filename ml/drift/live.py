@@ -1,80 +1,79 @@
-"""The verdict on live inputs: the server's bin counts against those of the training data. Pure; numpy and scipy only.
+"""Live counts of one window against the reference in a release's `serving.json`, as a record's `drift` looks. Pure.
 
-Says ok, warn (a watched feature moved), alarm (a gated feature moved) or inconclusive (too few rows).
+The statistics know the bins only: every distance is at most the true one, and exact at the bins' edges.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from ml.drift.ks import KS, binned
+import numpy as np
+
+from ml.drift.compare import category, missing
+from ml.drift.statistics import ks_binned, ks_p, psi
 from ml.errors import DataError
-from ml.statistics.multiplicity import benjamini_hochberg
 
-Verdict = Literal["ok", "warn", "alarm", "inconclusive"]
-MISSING = "missing"
 Counts = Mapping[str, Mapping[str, float]]
-"""Feature -> bin ("0", "1", .. or "missing") -> rows."""
+"""Column -> bin ("0", "1", .. and what is in none of them) -> rows."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Limits:
-    """What counts as drift: D of at least `min_d` that chance explains with at most `alpha`, on `min_rows` rows."""
+class Live:
+    """The rows of one window, by feature, and the answers that they got, by output."""
 
-    min_rows: int = 200
-    min_d: float = 0.1
-    alpha: float = 0.01
+    features: Counts
+    predictions: Counts
 
 
-def judge(serving: Mapping[str, Any], live: Counts, limits: Limits) -> dict[str, Any]:
-    """Judge live counts against the reference in a release's `serving.json`.
-
-    Features of one role are tested together (Benjamini-Hochberg), so that many features do not mean many alarms.
+def section(serving: Mapping[str, Any], live: Live, prediction_role: str = "watch") -> dict[str, Any]:
+    """The statistics of every feature that has a reference and is not ignored, and of the answers.
 
     Raises:
         DataError: If the reference cannot be read.
     """
-    results: dict[str, Any] = {}
-    for role in ("gate", "watch"):
-        tested = _tested(serving, live, role)
-        enough = {name: ks for name, ks in tested.items() if min(ks.n_reference, ks.n_current) >= limits.min_rows}
-        adjusted = dict(zip(enough, benjamini_hochberg([ks.p or 0.0 for ks in enough.values()]), strict=True))
-        for name, ks in tested.items():
-            p = adjusted.get(name)
-            moved = None if p is None else (ks.d or 0.0) >= limits.min_d and p <= limits.alpha
-            results[name] = {"role": role, "rows": ks.n_current, "d": _rounded(ks.d), "p": _rounded(p), "moved": moved}
-    rows = max((_rows(live.get(name, {})) for name in results), default=0)
-    return {"verdict": _verdict(results), "rows": rows, "min_rows": limits.min_rows, "features": results}
-
-
-def _verdict(results: Mapping[str, Any]) -> Verdict:
-    moved = {result["role"] for result in results.values() if result["moved"]}
-    if "gate" in moved:
-        return "alarm"
-    gated = [result for result in results.values() if result["role"] == "gate"] or list(results.values())
-    if not gated or any(result["moved"] is None for result in gated):
-        return "inconclusive"
-    return "warn" if moved else "ok"
-
-
-def _tested(serving: Mapping[str, Any], live: Counts, role: str) -> dict[str, KS]:
-    found: dict[str, KS] = {}
     try:
         roles = {feature["name"]: feature["drift"] for feature in serving["features"]}
-        for name, reference in serving["reference"].items():
-            if roles[name] == role:
-                bins = [live.get(name, {}).get(str(index), 0.0) for index in range(len(reference["counts"]))]
-                # Prometheus extrapolates an increase, so it is no whole number of rows.
-                found[name] = binned(reference["counts"], [round(rows) for rows in bins])
-    except (KeyError, TypeError, ValueError) as error:
+        features = {
+            name: _one(roles[name], bins, live.features.get(name, {}))
+            for name, bins in serving["reference"].items()
+            if roles[name] != "ignore"
+        }
+        answers = serving.get("predictions", {}) if prediction_role != "ignore" else {}
+        prediction = {
+            name: _one(prediction_role, bins, live.predictions.get(name, {})) for name, bins in answers.items()
+        }
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         message = f"serving.json: the reference of the release cannot be read: {error!r}"
         raise DataError("ML-DRIFT-001", message, "mlp release verify ID") from error
-    return found
+    return {"features": features, "prediction": prediction}
 
 
-def _rows(bins: Mapping[str, float]) -> int:
-    return round(sum(bins.values()))
+def rows(live: Live) -> int:
+    """How many rows the window has: those of the feature with the most."""
+    return max((round(sum(bins.values())) for bins in live.features.values()), default=0)
 
 
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else float(f"{value:.4g}")
+def _one(role: str, bins: Mapping[str, Any], live: Mapping[str, float]) -> dict[str, Any]:
+    # Prometheus extrapolates an increase, so it is no whole number of rows.
+    if "categories" in bins:
+        labels = [*(str(index) for index in range(len(bins["categories"]))), "other", "unknown"]
+        known, seen = bins["counts"], [round(live.get(label, 0.0)) for label in labels]
+        return category(role, np.asarray(known, dtype=np.int64), np.asarray(seen, dtype=np.int64))
+    current = [round(live.get(str(index), 0.0)) for index in range(len(bins["counts"]))]
+    return _number(role, bins, current, round(live.get("missing", 0.0)))
+
+
+def _number(role: str, bins: Mapping[str, Any], current: Sequence[int], absent: int) -> dict[str, Any]:
+    known = bins["counts"]
+    n, m = round(sum(known)), sum(current)
+    d = ks_binned(known, current)
+    return {
+        "role": role,
+        "kind": "number",
+        "n_reference": n,
+        "n_current": m,
+        **missing((n, m), (int(bins.get("missing", 0)), absent)),
+        "d": d,
+        "p": None if d is None else ks_p(d, n, m),
+        "psi": psi(known, current),
+    }

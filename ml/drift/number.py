@@ -210,7 +210,7 @@ def _refined(
     if area is None or len(mine) == len(theirs):
         return exact
     inside = np.append(wanted, [False])[np.searchsorted(sides.reference.edges, points[:-1], side="right") - 1]
-    seen = float((apart[:-1] * np.diff(points))[inside].sum())
+    seen = float((apart[:-1] * np.diff(points.astype(np.float64)))[inside].sum())
     return replace(exact, wasserstein=area.total - float(area.each[wanted].sum()) + seen)
 
 

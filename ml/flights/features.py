@@ -24,7 +24,8 @@ DESTINATIONS = tuple(
 FEATURES = (
     Feature(name="carrier", kind="category", categories=CARRIERS),
     Feature(name="origin", kind="category", categories=ORIGINS),
-    Feature(name="dest", kind="category", categories=DESTINATIONS),
+    # Routes open and close with the season: every month some 5 % of flights go elsewhere than in the months before.
+    Feature(name="dest", kind="category", categories=DESTINATIONS, drift="watch"),
     Feature(name="weekday", kind="number", unit="1=Monday", minimum=1, maximum=7, drift="watch"),
     Feature(name="sched_dep", kind="number", unit="min after midnight, local", minimum=0, maximum=1439),
     Feature(name="sched_arr", kind="number", unit="min after midnight, local", minimum=0, maximum=1439),

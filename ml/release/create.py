@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +78,7 @@ def create(  # noqa: PLR0913  (keyword-only: the clock, the display and the scan
         candidate = _train(problem, request, folder, progress, measure)
         fields = _facts(root, release_id, candidate, now)
         fields["champion"] = _champion(champion, problem, candidate, progress)
-        fields["drift"] = _drift(problem, candidate, progress)
+        fields["drift"] = _drift(problem, candidate, policy["drift"], fields["files"], progress)
         fields["subjects"] = subjects.all_of(root)
         fields["scans"] = _scans(scan(root, folder, now, progress))
         record = seal({**fields, "gate": section(judge(evidence_of(fields), policy), policy)})
@@ -196,11 +197,17 @@ def _champion(
     return compare(champion, problem, candidate)
 
 
-def _drift(problem: "Problem", candidate: "Candidate", progress: Progress) -> dict[str, Any]:
-    from ml.drift.measure import drift_of  # noqa: PLC0415  (loads scipy)
+def _drift(
+    problem: "Problem", candidate: "Candidate", policy: Mapping[str, Any], files: dict[str, str], progress: Progress
+) -> dict[str, Any]:
+    """The record's `drift`; its plot data become one more file of the release."""
+    from ml.drift.evidence import FILE, evidence  # noqa: PLC0415  (loads scipy)
 
-    progress("measure drift between the training and the test rows")
-    return drift_of(problem.features, candidate.reference, candidate.test)
+    progress("measure drift between the reference and the test rows")
+    section, plots = evidence(problem, candidate, policy)
+    candidate.model_path.with_name(FILE).write_bytes(plots)
+    files[FILE] = sha256(plots).hexdigest()
+    return section
 
 
 def _scans(scans: Mapping[str, Scan]) -> dict[str, Any]:

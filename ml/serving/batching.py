@@ -104,7 +104,7 @@ class TickBatcher:
         raw = self._model.encoder.array(rows)
         raw.setflags(write=False)
         output = self._model.predict(raw)
-        self._bins.add(raw)
+        self._bins.add(raw, output.probabilities)
         all_finite = bool(output.finite.all())
         answers: list[Answer | NonFiniteOutputError] = []
         start = 0

@@ -76,9 +76,17 @@ class Metrics:
             help_text = "Offline test accuracy (r2 for regression) from the release record."
             yield _family("ml_model_accuracy", "gauge", help_text, [(version, self.quality)])
         counted = (
-            ({"feature": feature, "bin": label}, n) for feature, counts in self.bins.counts() for label, n in counts
+            ({"feature": feature, "bin": label, **version}, n)
+            for feature, counts in self.bins.counts()
+            for label, n in counts
         )
-        yield _family("ml_feature_bin_total", "counter", "Live inputs in the bins of the training data.", counted)
+        yield _family("ml_feature_bin_total", "counter", "Live inputs in the bins of the reference.", counted)
+        answered = (
+            ({"output": output, "bin": label, **version}, n)
+            for output, counts in self.bins.answers()
+            for label, n in counts
+        )
+        yield _family("ml_prediction_bin_total", "counter", "Live answers in the bins of the reference.", answered)
         yield from self._process()
 
     def _histogram(self, labels: Mapping[str, str]) -> str:

@@ -24,9 +24,14 @@ class Golden(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReferenceBins(msgspec.Struct, frozen=True, kw_only=True):
-    """Inner edges of one number's bins in the training data: (-inf, e0], (e0, e1], ..., (ek, inf)."""
+    """The reference's rows of one column in bins: of a number, or (where `categories` is there) of a category.
 
-    edges: list[float]
+    Inner edges of a number: (-inf, e0], (e0, e1], ..., (ek, inf). A category's bins are those named, then all others
+    together, then the missing and unknown ones.
+    """
+
+    edges: list[float] = []
+    categories: list[str] | None = None
     counts: list[float]
 
 
@@ -42,6 +47,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     threshold: float | None = None
     golden: Golden
     reference: dict[str, ReferenceBins] = {}
+    predictions: dict[str, ReferenceBins] = {}
 
 
 def parse(raw: bytes) -> Spec:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ml.evaluation.slices import Slice
 from ml.problem import Kind
+from ml.training.reference import ReferenceRows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +32,7 @@ class Candidate:
         evaluation_path: evaluation.json, which a report is drawn from.
         test_features: Raw encoded test rows, shape (n_test, n_features).
         test_labels: Shape (n_test,), of the classes' type.
-        reference: Drift: feature -> training values, NaN where missing.
-        test: Drift: feature -> test values.
+        reference: Drift: the rows that the test rows are compared with.
         slices: Groups of the test rows, by row number.
         reused: True if an earlier, identical training was found in the cache.
     """
@@ -55,7 +55,6 @@ class Candidate:
     evaluation_path: Path
     test_features: NDArray[np.float32]
     test_labels: NDArray[Any]
-    reference: Mapping[str, NDArray[np.float32]]
-    test: Mapping[str, NDArray[np.float32]]
+    reference: ReferenceRows
     reused: bool
     slices: tuple[Slice, ...] = ()

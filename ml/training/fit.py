@@ -18,6 +18,7 @@ from ml.training.cache import Trained
 from ml.training.export import OPSET, parity, to_onnx
 from ml.training.inputs import Inputs
 from ml.training.judged import Measure, judge
+from ml.training.reference import prediction_bins, reference_rows
 from ml.training.serving_spec import golden, spec
 
 
@@ -42,8 +43,10 @@ def fit(problem: Problem, inputs: Inputs, *, seed: int, parameters: Mapping[str,
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         path.write_bytes(model)
-        serving = spec(problem, threshold=None, train_x=inputs.train_x)
+        known = reference_rows(problem, inputs)
+        serving = spec(problem, threshold=None, reference_x=known.x)
         serving["threshold"] = _threshold(problem, serving, path, inputs)
+        serving["predictions"] = prediction_bins(problem, *score(path, serving, known.sample()))
         serving["golden"] = golden(problem, serving, path, inputs.parts.test)
         judged = judge(problem, inputs, path, serving, measure)
     facts = {

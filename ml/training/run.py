@@ -14,7 +14,7 @@ from ml.training.fit import fit
 from ml.training.inputs import Inputs, Progress, prepare
 from ml.training.judged import Measure
 from ml.training.plan import SearchPlan
-from ml.training.reference import columns
+from ml.training.reference import reference_rows
 from toolchain import paths
 
 MEASURE: Measure = runtime.measure
@@ -162,8 +162,7 @@ def _candidate(
         evaluation_path=out / cache.EVALUATION,
         test_features=inputs.test_x,
         test_labels=inputs.test_labels,
-        reference=columns(problem.features, inputs.train_x),
-        test=columns(problem.features, inputs.test_x),
+        reference=reference_rows(problem, inputs),
         reused=False,
     )
 

@@ -16,8 +16,8 @@ SCHEMA = "ml-pipeline/serving/v1"
 _SPREAD = 4  # golden rows from the least to the most likely one
 
 
-def spec(problem: Problem, *, threshold: float | None, train_x: NDArray[np.float32]) -> dict[str, Any]:
-    """serving.json but for its golden rows, which need a model that can be scored."""
+def spec(problem: Problem, *, threshold: float | None, reference_x: NDArray[np.float32]) -> dict[str, Any]:
+    """serving.json but for its golden rows and the bins of its answers, which need a model that can be scored."""
     return {
         "schema": SCHEMA,
         "problem": problem.name,
@@ -26,7 +26,7 @@ def spec(problem: Problem, *, threshold: float | None, train_x: NDArray[np.float
         "transform": problem.transform,
         "classes": list(problem.classes),
         "threshold": threshold,
-        "reference": reference(problem.features, train_x),
+        "reference": reference(problem.features, reference_x),
     }
 
 

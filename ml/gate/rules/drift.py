@@ -1,42 +1,31 @@
-"""Features whose distribution moved between the training and the judging rows. Pure."""
+"""What moved between the reference and the judging rows: `ml.drift.decide` on the record's numbers. Pure."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ml.drift.decide import CLASSIC_ALPHA, Outcome, judge
 from ml.gate.check import Check, check
-from ml.gate.metrics import is_number
 from ml.gate.reasons import Reason
-from ml.statistics.multiplicity import benjamini_hochberg
 
 
 def drifted(drift: Mapping[str, Any], policy: Mapping[str, Any]) -> Iterator[Check]:
-    """Every gated feature: beyond chance (adjusted over the features) and by at least the effect floor."""
-    features = drift.get("features", {})
-    gated = {name: result for name, result in sorted(features.items()) if result.get("role") == "gate"}
+    """Every gated feature (and answer of the model): beyond chance and by at least the effect floor.
+
+    Watched ones are measured, shown and never block.
+    """
+    gated = [outcome for outcome in judge(drift, policy) if outcome.role == "gate"]
     if not gated and policy["required"]:
         yield check("drift", "drift", 0, 1, Reason.DRIFT_UNMEASURED)
-    usable = {name: result for name, result in gated.items() if _is_usable(result)}
-    tested = {name: result for name, result in usable.items() if _smaller(result) >= policy["min_rows"]}
-    adjusted = dict(zip(tested, benjamini_hochberg([result["p"] for result in tested.values()]), strict=True))
-    for name, result in gated.items():
-        if name not in usable:
-            yield check(name, "drift", result.get("d"), policy["min_d"], Reason.DRIFT_UNUSABLE)
-        elif name not in tested:
-            yield check(name, "drift", _smaller(result), policy["min_rows"], Reason.TOO_FEW_ROWS)
-        else:
-            moved = result["d"] >= policy["min_d"] and adjusted[name] <= policy["alpha"]
-            yield check(name, "drift", result["d"], policy["min_d"], Reason.DRIFTED if moved else Reason.OK)
+    for outcome in gated:
+        yield _checked(outcome, policy)
 
 
-def _smaller(result: Mapping[str, Any]) -> int:
-    return int(min(result["n_reference"], result["n_current"]))
-
-
-def _is_usable(result: Mapping[str, Any]) -> bool:
-    counts = [result.get("n_reference"), result.get("n_current")]
-    if not all(isinstance(count, int) and not isinstance(count, bool) and count >= 0 for count in counts):
-        return False
-    if min(result["n_reference"], result["n_current"]) == 0:
-        return True  # no rows: too few to decide, and there is no D to look at
-    d, p = result.get("d"), result.get("p")
-    return is_number(d) and is_number(p) and 0 <= d <= 1 and 0 <= p <= 1
+def _checked(outcome: Outcome, policy: Mapping[str, Any]) -> Check:
+    if outcome.state == "unusable":
+        return check(outcome.name, "drift", outcome.effect, outcome.floor, Reason.DRIFT_UNUSABLE)
+    if outcome.state == "too-few":
+        return check(outcome.name, "drift", outcome.rows, policy["min_rows"], Reason.TOO_FEW_ROWS)
+    reason = Reason.DRIFTED if outcome.state == "moved" else Reason.OK
+    if policy.get("rule") == "classic":
+        return check(outcome.name, "drift", outcome.p, CLASSIC_ALPHA, reason)
+    return check(outcome.name, "drift", outcome.effect, outcome.floor, reason)

@@ -43,6 +43,16 @@ def test_from_the_grid_alone_the_truth_lies_within_the_stated_error(
     assert found.wasserstein - slack <= exact.wasserstein <= found.wasserstein + found.wasserstein_error + slack
 
 
+def test_the_refinement_of_narrow_columns_is_computed_wide() -> None:
+    left, right = np.array([0, 0, -66], dtype=np.float32), np.array([0, -1.8766899], dtype=np.float32)
+
+    found = distance(prepare(left, resolution=2, keep=True), right)
+
+    assert found.wasserstein == pytest.approx(
+        stats.wasserstein_distance(left.astype(float), right.astype(float)), abs=1e-12
+    )
+
+
 @pytest.mark.parametrize("sizes", [(3000, 2000), (2500, 2500)])
 @pytest.mark.parametrize("shift", [0.0, 0.05, 1.0, 20.0])
 def test_larger_samples_agree_as_well(sizes: tuple[int, int], shift: float) -> None:

@@ -43,11 +43,13 @@ def test_a_good_model_becomes_a_release_that_verifies(tmp_path: Path) -> None:
     assert release.record["created_at"] == "2026-01-31T12:00:00Z"
     assert release.record["metrics"]["roc_auc"] > 0.8
     assert sorted(path.name for path in release.directory.iterdir()) == [
+        "drift.json",
         "evaluation.json",
         "model.onnx",
         "record.json",
         "serving.json",
     ]
+    assert release.record["files"]["drift.json"] == store.sha256_of(release.directory / "drift.json")
     assert list((tmp_path / ".build/releases").iterdir()) == []
 
 

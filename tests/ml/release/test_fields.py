@@ -65,7 +65,7 @@ def test_the_schema_and_the_gate_know_the_same_metrics() -> None:
         (("metrics",), {}, "wrong", "record.metrics=<object of 0>: must be an object with at least 1 entry"),
         (("files", "record.json"), "a" * 64, "wrong", "record.files='record.json': must be the name of a .json or"),
         (("files", "../x.json"), "a" * 64, "wrong", "record.files='../x.json': must be the name of a .json or .onnx"),
-        (("drift", "features", "a b"), {"role": "gate"}, "missing", "record.drift.features['a b'].d: is missing"),
+        (("drift", "features", "a b"), {"role": "gate"}, "missing", "record.drift.features['a b'].p: is missing"),
         (("code", "author"), "me", "unknown", "record.code.author: is not a field of ml-pipeline/release/v2"),
     ],
 )
