@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help up test setup check fmt fast integration e2e preview down clean lock bench bench-serving workflow
+.PHONY: help up test setup check fmt fast integration e2e preview down clean lock bench bench-drift bench-serving workflow
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 18
@@ -50,6 +50,9 @@ lock: setup      ## compile every lock file again from its direct dependencies
 
 bench: setup     ## how long `make up` takes, cold, warm and again
 	$(BIN)/python -m benchmarks.up
+
+bench-drift: setup  ## the drift check beside scipy and alibi-detect; how often each rule is wrong
+	$(BIN)/python -m benchmarks.drift
 
 bench-serving: setup  ## our server beside FastAPI: same model, same rows, same core
 	$(BIN)/python -m benchmarks.serving

@@ -12,6 +12,7 @@ from ml.drift.__main__ import labels
 from ml.drift.check import check as run_check
 from ml.drift.check import exit_code
 from ml.drift.prometheus import Source
+from ml.errors import UsageError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
 
@@ -96,6 +97,54 @@ def compare(
     _show(decide.ranked(outcomes), features)
     if verdict == "alarm":
         raise typer.Exit(GateError.exit_code)
+
+
+@app.command()
+def months(
+    through: Annotated[str, typer.Option(help="Last month, YYYY-MM.")],
+    since: Annotated[str | None, typer.Option(help="First month, which is only a reference.")] = None,
+) -> None:
+    """Print as Markdown what each rule would have said in every month, against all months before it.
+
+    Example: mlp drift months --through 2013-12
+    """
+    from ml import problem as problems  # noqa: PLC0415  (a second of imports that `--help` does not need)
+    from ml.drift import months as of_months  # noqa: PLC0415
+    from ml.drift import rows  # noqa: PLC0415
+
+    problem = problems.current()
+    with steps() as progress:
+        found = rows.load(problem, since, through, progress)
+        progress("compare every month with those before it")
+        numbers = sum(f.kind == "number" and f.drift != "ignore" for f in problem.features)
+        print(of_months.markdown(of_months.months(problem, found, _policy(problem, None)), numbers))
+
+
+@app.command()
+def report(
+    release: Annotated[str, typer.Argument(metavar="ID", help="A release, such as flights-0001.")],
+    out: Annotated[Path | None, typer.Option(help="The page; by default under .build/drift.")] = None,
+    root: Annotated[Path | None, typer.Option(hidden=True)] = None,
+) -> None:
+    """Write one self-contained page: every feature ranked by effect, with a picture of each.
+
+    Example: mlp drift report flights-0001
+    """
+    from ml.drift.page import page  # noqa: PLC0415  (loads matplotlib)
+    from ml.release import store  # noqa: PLC0415
+    from toolchain import paths  # noqa: PLC0415
+
+    found = store.load(root or paths.repo_root(), release)
+    plots = found.directory / "drift.json"
+    try:
+        drawn = json.loads(plots.read_bytes())
+    except (OSError, ValueError) as error:
+        message = f"{plots}: the release has no readable plot data: {error}"
+        raise UsageError("ML-DRIFT-010", message, "mlp release create makes them from now on") from error
+    target = out or paths.repo_root() / ".build" / "drift" / f"{release}.html"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(page(found.record, drawn), encoding="utf-8")
+    print(target)
 
 
 def _policy(problem: Any, rule: str | None) -> dict[str, Any]:
