@@ -14,9 +14,11 @@ SLOT_LABEL: Final = "ml-pipeline/slot"
 RELEASE_LABEL: Final = "ml-pipeline/release"
 NAME_LABEL: Final = "app.kubernetes.io/name"
 
-# The whole record stands on the Deployment only; the two digests also on its pods, so a changed record rolls them.
+# The whole record and its signature stand on the Deployment only; the two digests also on its pods, so that a changed
+# record rolls them.
 RECORD_ANNOTATION: Final = "ml-pipeline/release-record"
 RECORD_DIGEST_ANNOTATION: Final = "ml-pipeline/record-digest"
+SIGNATURE_ANNOTATION: Final = "ml-pipeline/release-signature"
 MODEL_SHA256_ANNOTATION: Final = "ml-pipeline/model-sha256"
 
 MODEL: Final = "model"

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pulumi
 
-from infra.names import MODEL_SHA256_ANNOTATION, RECORD_ANNOTATION, RECORD_DIGEST_ANNOTATION, Slot
+from infra.names import MODEL_SHA256_ANNOTATION, RECORD_ANNOTATION, RECORD_DIGEST_ANNOTATION, SIGNATURE_ANNOTATION, Slot
 from infra.settings import SlotSettings
 from ml.errors import GateError, PipelineError
-from ml.release.store import verify
+from ml.release.store import Release, verify
+from ml.release.succession import require
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +24,8 @@ class Evidence:
     release: str
     record: str
     """The record's text, byte for byte."""
+    signature: str
+    """The text of its signature's envelope."""
     digest: str
     model_sha256: str
     serving: str
@@ -35,39 +38,57 @@ class Evidence:
 
     @property
     def annotations(self) -> dict[str, str]:
-        """What the slot's Deployment carries: the whole record as well."""
-        return {**self.pod_annotations, RECORD_ANNOTATION: self.record}
+        """What the slot's Deployment carries: the whole record and its signature as well."""
+        signed = {RECORD_ANNOTATION: self.record, SIGNATURE_ANNOTATION: self.signature}
+        return {**self.pod_annotations, **signed}
 
 
-def load_evidence(root: Path, slots: Mapping[Slot, SlotSettings]) -> dict[Slot, Evidence]:
+def load_evidence(root: Path, slots: Mapping[Slot, SlotSettings], live: Slot) -> dict[Slot, Evidence]:
     """The evidence of every slot.
 
     Args:
         root: The checkout, which has `releases/`.
         slots: What each slot holds.
+        live: The slot that takes the traffic; its release must have been judged against the other one, or the other
+            way round (`ml.release.succession`).
 
     Raises:
         pulumi.RunError: Listing everything that is wrong with every slot. Nothing has been registered then, so
             nothing in the cluster changes.
     """
-    found: dict[Slot, Evidence] = {}
+    releases: dict[Slot, Release] = {}
     refused: list[str] = []
     for slot, held in slots.items():
         try:
-            release = verify(root, held.release)
+            releases[slot] = verify(root, held.release)
         except PipelineError as error:
             refused.append(f"slot {slot}: {error}".replace("\n", "\n  "))
-            continue
-        found[slot] = Evidence(
-            release=release.id,
-            record=release.raw.decode(),
-            digest=release.digest,
-            model_sha256=str(release.record["files"]["model.onnx"]),
-            serving=(release.directory / "serving.json").read_text(encoding="utf-8"),
-        )
+    refused += _unlinked(root, releases, live)
     if refused:
         message = "nothing is deployed, because the evidence of a slot is refused" + "".join(
             f"\n- {problem}" for problem in refused
         )
         raise pulumi.RunError(str(GateError("ML-GATE-201", message)))
-    return found
+    return {slot: _evidence(release) for slot, release in releases.items()}
+
+
+def _unlinked(root: Path, releases: Mapping[Slot, Release], live: Slot) -> list[str]:
+    """Why the live slot's release may not take the traffic from the other slot's; asked of two that verify."""
+    try:
+        for slot, other in releases.items():
+            if slot != live and live in releases:
+                require(root, releases[live], other)
+    except GateError as error:
+        return [f"slot {live}: {error}".replace("\n", "\n  ")]
+    return []
+
+
+def _evidence(release: Release) -> Evidence:
+    return Evidence(
+        release=release.id,
+        record=release.raw.decode(),
+        signature=(release.signature or b"").decode(),
+        digest=release.digest,
+        model_sha256=str(release.record["files"]["model.onnx"]),
+        serving=(release.directory / "serving.json").read_text(encoding="utf-8"),
+    )

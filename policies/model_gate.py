@@ -1,10 +1,12 @@
-"""A slot runs only a release whose record verifies and whose verdict is pass.
+"""A slot runs only a release whose record verifies, is signed by a trusted key, and whose verdict is pass.
 
-The evidence is an input of the Deployment itself, known in the preview: the whole record as an annotation. What the
+The evidence is an input of the Deployment itself, known in the preview: the whole record and its signature, as
+annotations. The keys come from the checkout that the pack belongs to, never from the resource that is judged. What the
 pods say about themselves (release, digests, MODEL_VERSION) must be what the record says. Asked of whatever makes pods
 that the model's Services would select, so that another kind of object is no way around it.
 """
 
+from pathlib import Path
 from typing import Any, Final
 
 from pulumi_policy import (
@@ -22,13 +24,17 @@ from infra.names import (
     RECORD_ANNOTATION,
     RECORD_DIGEST_ANNOTATION,
     RELEASE_LABEL,
+    SIGNATURE_ANNOTATION,
     SLOT_LABEL,
     SLOTS,
     slot_name,
 )
+from ml.release import keys, signature
 from ml.release.proof import problems
-from ml.release.record import parse
+from ml.release.record import Problem, parse
 from policies.reading import UNKNOWN, PodObject, containers, dig, pods
+
+CHECKOUT: Final = Path(__file__).resolve().parent.parent
 
 
 def violations(resource_type: str, props: Any) -> list[str]:
@@ -77,11 +83,17 @@ def _judge(pod: PodObject) -> list[str]:
     if not isinstance(raw, str):
         where = f"metadata.annotations[{RECORD_ANNOTATION!r}]"
         return [f"{where}: got {raw!r}; must be the text of a release record", *_identity(pod, None)]
-    refused = [f"release record: {problem}" for problem in problems(raw.encode("utf-8", "surrogatepass"))]
+    refused = [f"release record: {problem}" for problem in _problems(pod, raw.encode("utf-8", "surrogatepass"))]
     if refused:
         return [*refused, *_identity(pod, None)]
     record = parse(raw.encode())
     return [*_identity(pod, record["release"]), *_agreement(pod, record)]
+
+
+def _problems(pod: PodObject, raw: bytes) -> list[Problem]:
+    signed = dig(pod.metadata, "annotations", SIGNATURE_ANNOTATION)
+    envelope = signed.encode("utf-8", "surrogatepass") if isinstance(signed, str) else None
+    return [*problems(raw), *signature.problems(envelope, raw, keys.trusted(CHECKOUT))]
 
 
 def _identity(pod: PodObject, release: str | None) -> list[str]:
@@ -144,7 +156,7 @@ def check(args: ResourceValidationArgs, report: ReportViolation) -> None:
 
 POLICY: Final = ResourceValidationPolicy(
     name="model-gate",
-    description="A slot runs only a release whose record verifies and passed.",
+    description="A slot runs only a release whose record verifies, is signed by a trusted key, and passed.",
     validate=check,
     enforcement_level=EnforcementLevel.MANDATORY,
     severity=Severity.CRITICAL,

@@ -56,6 +56,11 @@ GROUPS: Mapping[str, Group] = {
         words="releases: create, show, verify, stage, publish",
         example="mlp release create --through 2013-06",
     ),
+    "keys": Group(
+        target="ml.cli.keys:app",
+        words="who may sign releases: create, list, trust, revoke",
+        example="mlp keys create",
+    ),
     "promote": Group(
         target="ml.cli.promote:promote",
         words="bring the release that is live in one stack to the next one, by digest",

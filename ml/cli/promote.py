@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ml.cli.display import steps
-from ml.cli.stacks import known_running, save
+from ml.cli.stacks import known_running, require_linked, save
 from ml.errors import GateError, UsageError
 from ml.gate import accepted
 from ml.release import images, store
@@ -49,6 +49,7 @@ def promote(
     running = known_running(target, target_file)
     state = slots.stage(target_file.state, proven.held, running, take_traffic=True)
     state = replace(state, images={**state.images, **cluster.platform_images(objects)})
+    require_linked(root, state)
     evidence = _image_evidence(root, release, str(proven.held.image))
     _refuse_waivers(target, target_file, release, images.unjudged(release, proven.held.image))
     if save(target_file, state):

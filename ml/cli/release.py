@@ -1,6 +1,7 @@
 """`mlp release`: make a release, look at it, prove it, put it into a stack, register it."""
 
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -9,12 +10,12 @@ import typer
 
 from ml.cli.display import markdown, show_record, steps
 from ml.cli.search import Minutes, Resume, SamplerName, SearchFile, Trials, Workers, search_wanted
-from ml.cli.stacks import known_running, save
+from ml.cli.stacks import known_running, require_linked, save
 from ml.errors import GateError, UsageError
 from ml.release import store
 from ml.stack import cluster, config, slots
 from ml.training import plan as plans
-from toolchain.paths import repo_root
+from toolchain.paths import home, repo_root
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Releases: make, show, verify, stage, publish.")
 
@@ -47,7 +48,10 @@ def create(
     """
     from ml.data.pin import current  # noqa: PLC0415  (the user's folder may import anything)
     from ml.release.create import Request, create  # noqa: PLC0415
+    from ml.release.signing import signer  # noqa: PLC0415  (loads cryptography)
 
+    now = datetime.now(tz=UTC)
+    key = signer(root, home(), os.environ, now=now)  # before minutes of training
     request = Request(
         through=through,
         champion=_champion(root, champion),
@@ -56,7 +60,7 @@ def create(
         search=search_wanted(trials, minutes, workers, sampler, resume=resume, file=search),
     )
     with steps() as progress:
-        release = create(root, current(snapshot), request, now=datetime.now(tz=UTC), progress=progress)
+        release = create(root, current(snapshot), request, now=now, signer=key, progress=progress)
     show_record(release.record)
     print(f"releases/{release.id}/record.json  digest {release.digest}")
     if release.record["gate"]["verdict"] != "pass":
@@ -101,12 +105,24 @@ def show(
 
 @app.command()
 def verify(release_id: Id, root: Root = repo_root()) -> None:
-    """Prove a release: nothing was changed since it was sealed, and it passed. Exit code 3 with every problem.
+    """Prove a release: signed by a trusted key, not changed since, and passed. Exit code 3 with every problem.
 
     Example: mlp release verify flights-0001
     """
     release = store.verify(root, release_id)
     print(f"{release.id} verifies and passed; digest {release.digest}")
+
+
+@app.command()
+def sign(release_id: Id, root: Root = repo_root()) -> None:
+    """Sign a release anew, by a key of this machine: for one whose key was revoked. Everything else must verify.
+
+    Example: mlp release sign flights-0001
+    """
+    from ml.release.signing import signer  # noqa: PLC0415
+
+    release = store.sign_again(root, release_id, signer(root, home(), os.environ, now=datetime.now(tz=UTC)))
+    print(f"{release.id} is signed; next: git add releases/{release.id}, and commit it")
 
 
 @app.command()
@@ -125,6 +141,7 @@ def stage(
     file = config.read(root, stack)
     running = known_running(stack, file)
     state = slots.stage(file.state, slots.Held(release=release.id), running, take_traffic=live)
+    require_linked(root, state)
     if save(file, state):
         print(f"next: git commit Pulumi.{stack}.yaml, then pulumi up --stack {stack}")
 

@@ -1,10 +1,12 @@
 """What the commands that edit a stack file share: what the cluster tells, and the change as the user sees it."""
 
 import sys
+from pathlib import Path
 
 from ml.errors import ConfigError, SurroundingsError
+from ml.release import store, succession
 from ml.stack import cluster, config
-from ml.stack.slots import Running, State
+from ml.stack.slots import Running, State, other
 
 
 def known_running(stack: str, file: config.StackFile) -> Running | None:
@@ -14,6 +16,17 @@ def known_running(stack: str, file: config.StackFile) -> Running | None:
     except (SurroundingsError, ConfigError) as error:
         print(f"note: the cluster was not asked what it runs ({error.message})", file=sys.stderr)
         return None
+
+
+def require_linked(root: Path, state: State) -> None:
+    """Refuse slots that the Pulumi program would refuse, before the file is edited.
+
+    Raises:
+        GateError: If the live slot's release and the other one's were never judged against each other.
+    """
+    held = state.slots.get(other(state.live))
+    if state.live_held is not None and held is not None:
+        succession.require(root, store.verify(root, state.live_held.release), store.verify(root, held.release))
 
 
 def save(file: config.StackFile, state: State) -> bool:

@@ -23,6 +23,7 @@ from ml.release.fields import SCHEMA
 from ml.release.proof import OF_A_VERDICT, problems
 from ml.release.record import RELEASE_ID, canonical_bytes, seal
 from ml.release.record import Problem as RecordProblem
+from ml.release.signature import SIGNATURE, sign
 from ml.release.store import RECORD, Release, load, next_id, verify
 from ml.security import subjects
 from ml.security.result import Scan
@@ -30,6 +31,8 @@ from ml.security.run import scan_all
 from ml.training.plan import NONE as NO_SEARCH
 
 if TYPE_CHECKING:
+    from securesystemslib.signer import Signer
+
     from ml.problem import Problem
     from ml.training.candidate import Candidate
     from ml.training.plan import SearchPlan
@@ -53,17 +56,18 @@ class Request:
     search: "SearchPlan | Mapping[str, Any]" = NO_SEARCH
 
 
-def create(  # noqa: PLR0913  (keyword-only: the clock, the display and the scanner are the caller's)
+def create(  # noqa: PLR0913  (keyword-only: the clock, the key, the display and the scanner are the caller's)
     root: Path,
     problem: "Problem",
     request: Request,
     *,
     now: datetime,
+    signer: "Signer",
     progress: Progress,
     scan: Scanner = scan_all,
     measure: Measure | None = None,
 ) -> Release:
-    """Make a release and write it to `releases/<id>/`, whatever its verdict.
+    """Make a release, sign it and write it to `releases/<id>/`, whatever its verdict.
 
     Raises:
         UsageError: If the id is taken or malformed.
@@ -85,6 +89,7 @@ def create(  # noqa: PLR0913  (keyword-only: the clock, the display and the scan
         raw = canonical_bytes(record)
         _check_own_work(problems(raw), release_id)
         (folder / RECORD).write_bytes(raw)
+        (folder / SIGNATURE).write_bytes(sign(raw, signer))
         target.parent.mkdir(exist_ok=True)
         _move(folder, target)
     return load(root, release_id)

@@ -44,6 +44,16 @@ def policy_flaws(policy: object) -> list[Flaw]:
     return _flaws("policy.json", "gate.policy", policy)
 
 
+def key_flaws(key: object) -> list[Flaw]:
+    """Every field of a committed public key that is missing, unknown or of the wrong shape."""
+    return _flaws("key.json", "key", key)
+
+
+def envelope_flaws(envelope: object) -> list[Flaw]:
+    """Every field of a signature's envelope that is missing, unknown or of the wrong shape."""
+    return _flaws("envelope.json", "envelope", envelope)
+
+
 def _flaws(file: str, name: str, value: object) -> list[Flaw]:
     try:
         found = [_flaw(name, error) for error in _validator(file).iter_errors(value)]

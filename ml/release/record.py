@@ -16,6 +16,7 @@ from ml.errors import GateError
 from ml.gate.metrics import flaw
 
 RELEASE_ID = re.compile(r"[a-z][a-z0-9-]*-[0-9]{4}")
+FILE_NAME = re.compile(r"[a-z][a-z0-9-]*\.(json|onnx)")  # of a file that a record names; never a path
 MAX_BYTES = 200 * 1024  # a record is some 20 KiB; Kubernetes takes 256 KiB of annotations in all
 
 

@@ -1,7 +1,7 @@
 """Releases as folders of files: `releases/<id>/` with the record, the model and what serving needs to know.
 
-Reads only; `ml.release.create` is the one place that writes a release. Called by the command line, the Pulumi program
-and the policy pack's tests.
+Reads only, but for a new signature; `ml.release.create` is the one place that writes a release. Called by the command
+line, the Pulumi program and the policy pack's tests.
 """
 
 import hashlib
@@ -9,14 +9,20 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ml.errors import GateError, UsageError
+from ml.release import keys, signature
 from ml.release.proof import OF_A_VERDICT, problems
-from ml.release.record import RELEASE_ID, Problem, parse
+from ml.release.record import FILE_NAME, RELEASE_ID, Problem, parse
+from ml.release.signature import OF_A_SIGNATURE, SIGNATURE, sign
+
+if TYPE_CHECKING:
+    from securesystemslib.signer import Signer
 
 RECORD = "record.json"
-FILES = ("model.onnx", "serving.json")
+REPORT = "report.html"
+FILES = ("model.onnx", "serving.json")  # what every release has; its record may name more
 _RESERVED = "-0000"  # ids of made-up examples
 
 
@@ -33,6 +39,12 @@ class Release:
     def digest(self) -> str:
         """The record's digest, which names the release's content."""
         return str(self.record["digest"])
+
+    @property
+    def signature(self) -> bytes | None:
+        """The signature's envelope; None when the release is not signed."""
+        path = self.directory / SIGNATURE
+        return path.read_bytes() if path.is_file() else None
 
 
 def list_ids(root: Path) -> list[str]:
@@ -78,7 +90,7 @@ def load(root: Path, release_id: str) -> Release:
 
 
 def inspect(root: Path, release_id: str) -> list[Problem]:
-    """Everything wrong with a release: its record and the files that the record names.
+    """Everything wrong with a release: its record, its signature, and the files that the record names.
 
     Raises:
         UsageError: If the id is malformed or there is no such release.
@@ -87,7 +99,8 @@ def inspect(root: Path, release_id: str) -> list[Problem]:
         release = load(root, release_id)
     except GateError as error:
         return [Problem(code=error.code, message=error.message)]
-    return [*problems(release.raw), *_file_problems(release)]
+    signed = signature.problems(release.signature, release.raw, keys.trusted(root))
+    return [*problems(release.raw), *signed, *_file_problems(release)]
 
 
 def is_trustworthy(root: Path, release_id: str) -> bool:
@@ -100,18 +113,40 @@ def is_trustworthy(root: Path, release_id: str) -> bool:
 
 
 def verify(root: Path, release_id: str) -> Release:
-    """The release, proven: unchanged since it was sealed, passed, and its files are the ones it was judged with.
+    """The release, proven: signed by somebody trusted, unchanged, passed, with the files it was judged with.
 
     Raises:
         UsageError: If the id is malformed or there is no such release.
         GateError: Listing everything that is wrong.
     """
-    found = inspect(root, release_id)
+    _refuse(release_id, inspect(root, release_id))
+    return load(root, release_id)
+
+
+def _refuse(release_id: str, found: list[Problem]) -> None:
     if found:
         listed = "".join(f"\n  - {problem}" for problem in found)
         message = f"release {release_id} is refused for {len(found)} reason{'s' if len(found) > 1 else ''}:{listed}"
         raise GateError("ML-REL-002", message, f"git checkout -- releases/{release_id}, or mlp release create")
-    return load(root, release_id)
+
+
+def sign_again(root: Path, release_id: str, signer: "Signer") -> Release:
+    """Replace the signature of a release that is whole but for it; a release that failed stays one that failed.
+
+    Raises:
+        UsageError: If there is no such release.
+        GateError: If anything else than the verdict or the signature is wrong with it.
+    """
+    found = [problem for problem in inspect(root, release_id) if problem.code not in OF_A_VERDICT]
+    _refuse(release_id, [problem for problem in found if problem.code not in OF_A_SIGNATURE])
+    release = load(root, release_id)
+    scratch = release.directory / f".{SIGNATURE}"
+    try:
+        scratch.write_bytes(sign(release.raw, signer))
+        scratch.replace(release.directory / SIGNATURE)
+    finally:
+        scratch.unlink(missing_ok=True)
+    return release
 
 
 def sha256_of(path: Path) -> str:
@@ -139,11 +174,15 @@ def _file_problems(release: Release) -> Iterator[Problem]:
         message = f"releases/{release.id} holds the record of {named!r}: a release's folder is named after it"
         yield Problem(code="ML-REL-122", message=message)
     hashes = release.record.get("files")
-    for name in FILES:
-        path = release.directory / name
-        expected = hashes.get(name) if isinstance(hashes, dict) else None
+    hashes = {name: h for name, h in hashes.items() if FILE_NAME.fullmatch(name)} if isinstance(hashes, dict) else {}
+    for name in sorted({*FILES, *hashes}):
+        path, expected = release.directory / name, hashes.get(name)
         if not path.is_file():
             yield Problem(code="ML-REL-120", message=f"releases/{release.id}/{name} is missing")
         elif (actual := sha256_of(path)) != expected:
             message = f"releases/{release.id}/{name} has sha256 {actual}, the record says {expected!r}"
             yield Problem(code="ML-REL-121", message=message)
+    for path in sorted(release.directory.iterdir()):
+        if path.name not in (RECORD, SIGNATURE, REPORT, *FILES, *hashes):
+            message = f"releases/{release.id}/{path.name} is not named by the record: nobody judged it"
+            yield Problem(code="ML-REL-123", message=message)

@@ -162,6 +162,7 @@ def test_a_bad_release_is_refused_everywhere_and_changes_nothing(
 def test_next_months_release_takes_the_traffic_without_a_failed_call(machine: Machine, call: tuple[str, str]) -> None:
     first = json.loads((machine.clone / "releases" / FIRST / "record.json").read_text())
     before = resource_versions(machine)
+    machine.run("mlp", "keys", "create", "--owner", "walk")
     machine.run("mlp", "release", "create", "--through", next_month(first["data"]["train"]["to"]), timeout_s=900)
     machine.run("mlp", "release", "stage", SECOND, "--stack", "staging")
 

@@ -17,7 +17,9 @@ import pytest
 from pulumi.runtime import mocks, rpc
 from pulumi.runtime import settings as runtime_settings
 
+from ml.release import store
 from ml.release.example import example_bytes
+from tests.ml.release.signing import sign_folder
 
 
 @dataclass(frozen=True)
@@ -245,12 +247,18 @@ class Checkout:
         def own(fields: dict[str, Any]) -> None:
             fields["release"] = release_id
             fields["files"] = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+            earlier = [found for found in store.list_ids(self.root) if found < release_id]
+            if earlier:  # judged against the one before
+                live = store.load(self.root, earlier[-1])
+                metrics = fields["champion"]["metrics"]
+                fields["champion"] = {"release": live.id, "digest": live.digest, "metrics": metrics}
             if change is not None:
                 change(fields)
 
         for name, content in contents.items():
             (folder / name).write_bytes(content)
         (folder / "record.json").write_bytes(example_bytes(own))
+        sign_folder(folder)
         return folder
 
 
@@ -259,6 +267,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Checkout:
     """See `Checkout`; the program takes it for the repository, and its cluster for the local one."""
     found = Checkout(tmp_path)
     monkeypatch.setattr("toolchain.paths.repo_root", lambda: tmp_path)
+    monkeypatch.setattr("policies.model_gate.CHECKOUT", tmp_path)
     monkeypatch.setenv("MLP_HOME", str(tmp_path / "home"))
     for name in ("MLP_KUBECONFIG", "MLP_CONTEXT"):
         monkeypatch.delenv(name, raising=False)

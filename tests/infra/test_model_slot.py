@@ -9,7 +9,9 @@ from infra.release import Evidence
 from infra.settings import AutoscalingSettings
 
 IMAGE = f"127.0.0.1:5000/ml-pipeline/serving@sha256:{'a' * 64}"
-EVIDENCE = Evidence(release="flights-0001", record="{}\n", digest="d" * 64, model_sha256="e" * 64, serving="{}")
+EVIDENCE = Evidence(
+    release="flights-0001", record="{}\n", signature="{}", digest="d" * 64, model_sha256="e" * 64, serving="{}"
+)
 
 
 async def _let_through(_args):
@@ -99,6 +101,7 @@ def test_the_evidence_stands_on_the_deployment_and_its_digests_on_the_pods(slot)
     assert done.one("Deployment", "model-green").inputs["metadata"]["annotations"] == {
         **digests,
         "ml-pipeline/release-record": "{}\n",
+        "ml-pipeline/release-signature": "{}",
         "pulumi.com/timeoutSeconds": str(AWAIT_S),
     }
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import pulumi
 import pytest
@@ -204,6 +205,8 @@ REFUSED = {
     "a missing metric": (lack_a_metric, None, r"accuracy"),
     "another model": (None, lambda folder: (folder / "model.onnx").write_bytes(b"x"), r"ML-REL-121"),
     "no record": (None, lambda folder: (folder / "record.json").unlink(), r"ML-REL-001"),
+    "no signature": (None, lambda folder: (folder / "record.dsse.json").unlink(), r"ML-REL-130"),
+    "nobody trusted": (None, lambda folder: shutil.rmtree(folder.parent / "keys"), r"ML-REL-132"),
     "another release's name": (None, lambda folder: folder.rename(folder.with_name("flights-0009")), r"ML-REL-001"),
 }
 
@@ -237,6 +240,22 @@ def test_an_idle_slot_with_a_bad_release_is_refused_as_well(program, checkout, d
 
     with pytest.raises(pulumi.RunError, match="slot green"):
         program(config={"slots": slots(blue="flights-0001", green="flights-0002")})
+    assert deploy.registered == []
+
+
+def without_champion(fields):
+    fields["champion"] = None
+
+
+@pytest.mark.parametrize("live", ["blue", "green"])
+def test_a_release_that_was_not_judged_against_the_other_slot_takes_no_traffic(program, checkout, deploy, live):
+    """The baseline was swapped for a weaker one, or for none."""
+    checkout.release("flights-0001")
+    checkout.release("flights-0002", without_champion)
+    config = {"slots": slots(blue="flights-0001", green="flights-0002"), "live": live}
+
+    with pytest.raises(pulumi.RunError, match=rf"(?s)ML-GATE-201.*slot {live}.*ML-REL-140"):
+        program(config=config)
     assert deploy.registered == []
 
 

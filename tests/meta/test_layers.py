@@ -41,7 +41,9 @@ PURE = (
     "ml/preview/markdown.py",
     "ml/preview/render.py",
     "ml/release/fields.py",
+    "ml/release/keys.py",
     "ml/release/proof.py",
+    "ml/release/signature.py",
     "ml/release/record.py",
     "ml/statistics/intervals.py",
     "ml/statistics/multiplicity.py",
@@ -80,6 +82,8 @@ POLICIES_MAY_IMPORT = (
     "ml.gate.judge",
     "ml.gate.metrics",
     "ml.release.fields",
+    "ml.release.keys",
+    "ml.release.signature",
     "ml.release.proof",
     "ml.release.record",
 )

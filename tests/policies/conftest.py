@@ -13,7 +13,10 @@ from pulumi_policy.proxy import UNKNOWN_ARRAY_VALUE, UNKNOWN_OBJECT_VALUE, UNKNO
 
 from ml.release.example import example
 from ml.release.record import canonical_bytes
+from ml.release.signature import sign
+from policies import model_gate
 from policies.pack import NAME, POLICIES
+from tests.ml.release.signing import SIGNER, trust
 
 IMAGE = f"registry.example/serving@sha256:{'a' * 64}"
 POD_TYPES = {
@@ -124,12 +127,21 @@ def of_every_kind(request: pytest.FixtureRequest):
     return request.param, lambda value: copy.deepcopy(within(POD_TYPES[request.param], value))
 
 
+@pytest.fixture(autouse=True)
+def _checkout(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The checkout of the pack trusts the tests' key and no other."""
+    root = tmp_path_factory.mktemp("checkout")
+    trust(root)
+    monkeypatch.setattr(model_gate, "CHECKOUT", root)
+
+
 @pytest.fixture
 def make_slot():
     """Makes the inputs of a slot's Deployment with evidence that verifies; `change` edits the evidence."""
 
     def build(change=None) -> dict[str, Any]:
         record = example(change)
+        raw = canonical_bytes(record)
         labels = {
             "app.kubernetes.io/name": "model",
             "ml-pipeline/slot": "blue",
@@ -146,7 +158,11 @@ def make_slot():
             "metadata": {
                 "name": "model-blue",
                 "labels": labels,
-                "annotations": {**digests, "ml-pipeline/release-record": canonical_bytes(record).decode()},
+                "annotations": {
+                    **digests,
+                    "ml-pipeline/release-record": raw.decode(),
+                    "ml-pipeline/release-signature": sign(raw, SIGNER).decode(),
+                },
             },
             "spec": {
                 "selector": {"matchLabels": {"app.kubernetes.io/name": "model", "ml-pipeline/slot": "blue"}},

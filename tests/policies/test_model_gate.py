@@ -6,10 +6,13 @@ import json
 import pytest
 
 from ml.release.example import example_bytes
+from ml.release.signature import sign
+from tests.ml.release.signing import SIGNER, signer
 
 POLICY = "model-gate"
 DEPLOYMENT = "kubernetes:apps/v1:Deployment"
 RECORD = "ml-pipeline/release-record"
+SIGNATURE = "ml-pipeline/release-signature"
 
 
 def with_record(slot, text):
@@ -64,6 +67,40 @@ def test_a_nan_may_not(analyze, make_slot):
 @pytest.mark.parametrize("text", ["", "{}", "[]", "null", "pass", "{", "\ud800"[:0] + "é"])
 def test_what_is_no_record_may_not(analyze, make_slot, text):
     assert any("release record" in message for message in analyze(POLICY, DEPLOYMENT, with_record(make_slot(), text)))
+
+
+@pytest.mark.parametrize(
+    ("signature", "code"),
+    [
+        (None, "ML-REL-130"),
+        ("", "ML-REL-131"),
+        (7, "ML-REL-130"),
+        (sign(example_bytes(), signer(2)).decode(), "ML-REL-132"),
+        (sign(example_bytes(), SIGNER).decode().replace('"sig": "', '"sig": "AAAA'), "ML-REL-133"),
+        (sign(example_bytes(lambda r: r.update(release="example-0009")), SIGNER).decode(), "ML-REL-136"),
+    ],
+)
+def test_a_record_that_nobody_trusted_has_signed_may_not(analyze, make_slot, signature, code):
+    slot = make_slot()
+    slot["metadata"]["annotations"][SIGNATURE] = signature
+
+    assert any(code in message for message in analyze(POLICY, DEPLOYMENT, slot))
+
+
+def test_a_signature_that_a_preview_cannot_know_may_not(analyze, make_slot, unknown):
+    slot = make_slot()
+    slot["metadata"]["annotations"][SIGNATURE] = unknown.text
+
+    assert any("ML-REL-130" in message for message in analyze(POLICY, DEPLOYMENT, slot))
+
+
+def test_a_key_in_the_resource_makes_no_signature_trusted(analyze, make_slot, monkeypatch, tmp_path):
+    """The control of the two above: the same slot, with a checkout that trusts nobody."""
+    assert analyze(POLICY, DEPLOYMENT, make_slot()) == []
+
+    monkeypatch.setattr("policies.model_gate.CHECKOUT", tmp_path)
+
+    assert any("ML-REL-132" in message for message in analyze(POLICY, DEPLOYMENT, make_slot()))
 
 
 def test_without_a_record_it_may_not(analyze, make_slot):

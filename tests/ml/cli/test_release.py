@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,9 @@ from typer.testing import CliRunner, Result
 
 from ml.cli.release import app
 from ml.errors import PipelineError
+from ml.release import signing
 from ml.release.record import canonical_bytes, seal
+from ml.release.signature import keyid_of
 from tests.ml.release.folders import write_release
 from tests.ml.stack.fakes import Namespace, api_server, image
 
@@ -147,3 +150,38 @@ def test_without_a_cluster_staging_says_what_it_could_not_ask(
 
 def test_publishing_an_empty_stack_is_refused(root: Path) -> None:
     assert refusal(run(root, "publish", "--stack", "staging")).code == "ML-REL-014"
+
+
+def test_without_a_signing_key_nothing_is_trained(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLP_HOME", str(root / "home"))
+    monkeypatch.setattr("ml.release.create.create", lambda *_, **__: pytest.fail("trained without a key"))
+
+    error = refusal(run(root, "create", "--through", "2013-06", "--champion", "none"))
+
+    assert error.code == "ML-REL-030"
+    assert "mlp keys create" in str(error)
+
+
+def test_a_release_is_signed_again_by_the_key_of_this_machine(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLP_HOME", str(root / "home"))
+    keyid = signing.create(root, root / "home", "me", now=datetime.now(tz=UTC), expires=None).keyid
+    (root / "releases/flights-0001/record.dsse.json").unlink()
+    assert "ML-REL-130" in str(refusal(run(root, "verify", "flights-0001")))
+
+    assert "git add releases/flights-0001" in run(root, "sign", "flights-0001").output
+
+    assert keyid_of((root / "releases/flights-0001/record.dsse.json").read_bytes()) == keyid
+    assert run(root, "verify", "flights-0001").exit_code == 0
+
+
+def test_a_release_judged_against_another_than_is_live_is_not_staged(root: Path) -> None:
+    def without_champion(fields: dict[str, Any]) -> None:
+        fields["champion"] = None
+
+    write_release(root, "flights-0004", without_champion)
+    run(root, "stage", "flights-0003")
+    before = (root / "Pulumi.staging.yaml").read_text()
+
+    assert refusal(run(root, "stage", "flights-0004")).code == "ML-REL-140"
+    assert refusal(run(root, "stage", "flights-0004", "--no-live")).code == "ML-REL-140"
+    assert (root / "Pulumi.staging.yaml").read_text() == before

@@ -13,6 +13,7 @@ from ml.release import store
 from ml.release.champion import answers
 from ml.release.create import Request, create
 from ml.training.run import train
+from tests.ml.release.signing import SIGNER, trust
 from tests.ml.release.tiny import measure, problem, scanner
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -20,11 +21,13 @@ FIRST = Request(through="2013-01", champion=None)
 
 
 def make(root: Path, request: Request = FIRST, made_of: Problem | None = None, scan: Any = None) -> store.Release:
+    trust(root)
     return create(
         root,
         made_of or problem(),
         request,
         now=NOW,
+        signer=SIGNER,
         progress=lambda step: None,
         scan=scan or scanner(),
         measure=measure,
@@ -46,6 +49,7 @@ def test_a_good_model_becomes_a_release_that_verifies(tmp_path: Path) -> None:
         "drift.json",
         "evaluation.json",
         "model.onnx",
+        "record.dsse.json",
         "record.json",
         "serving.json",
     ]
@@ -90,7 +94,7 @@ def test_nothing_is_written_when_training_fails(tmp_path: Path) -> None:
     with pytest.raises(PipelineError):
         make(tmp_path, replace(FIRST, through="2013-1"))
 
-    assert not (tmp_path / "releases").exists()
+    assert [path.name for path in (tmp_path / "releases").iterdir()] == ["keys"]
     assert list((tmp_path / ".build/releases").iterdir()) == []
 
 
@@ -101,7 +105,7 @@ def test_an_interrupted_run_leaves_no_half_release(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         make(tmp_path, scan=interrupted)
 
-    assert not (tmp_path / "releases").exists()
+    assert [path.name for path in (tmp_path / "releases").iterdir()] == ["keys"]
 
 
 def test_a_release_is_never_overwritten(tmp_path: Path) -> None:

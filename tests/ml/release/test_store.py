@@ -1,11 +1,14 @@
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ml.errors import GateError, PipelineError, UsageError
 from ml.release import store
 from tests.ml.release.folders import write_release
+from tests.ml.release.signing import signer, trust, trusted_key
 
 
 def test_a_good_release_verifies(tmp_path: Path) -> None:
@@ -37,6 +40,12 @@ SPOILED = {
     "no model": (lambda d: (d / "model.onnx").unlink(), "ML-REL-120"),
     "no serving.json": (lambda d: (d / "serving.json").unlink(), "ML-REL-120"),
     "another release's record": (_swap_record, "ML-REL-122"),
+    "a file that nobody judged": (lambda d: (d / "extra.json").write_bytes(b"{}"), "ML-REL-123"),
+    "a folder": (lambda d: (d / "more").mkdir(), "ML-REL-123"),
+    "no signature": (lambda d: (d / "record.dsse.json").unlink(), "ML-REL-130"),
+    "an empty signature": (lambda d: (d / "record.dsse.json").write_bytes(b""), "ML-REL-131"),
+    "a key that is none": (lambda d: (d.parent / "keys/a.json").write_bytes(b"{}"), "ML-REL-138"),
+    "no trusted key": (lambda d: shutil.rmtree(d.parent / "keys"), "ML-REL-132"),
     "an empty record": (lambda d: (d / "record.json").write_bytes(b""), "ML-REL-101"),
 }
 
@@ -106,3 +115,46 @@ def test_ids_count_up_per_problem_and_are_never_used_twice(tmp_path: Path) -> No
 def test_a_problem_whose_name_cannot_begin_an_id_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PipelineError):
         store.next_id(tmp_path, "My Problem")
+
+
+def test_a_file_that_the_record_names_is_part_of_the_release(tmp_path: Path) -> None:
+    directory = write_release(tmp_path, "flights-0001", more={"evaluation.json": b"{}"})
+    (directory / "report.html").write_text("a view of the record, not evidence")
+    assert store.inspect(tmp_path, "flights-0001") == []
+
+    (directory / "evaluation.json").write_bytes(b"[]")
+    assert [problem.code for problem in store.inspect(tmp_path, "flights-0001")] == ["ML-REL-121"]
+    (directory / "evaluation.json").unlink()
+    assert [problem.code for problem in store.inspect(tmp_path, "flights-0001")] == ["ML-REL-120"]
+
+
+def test_a_named_file_is_never_a_path_out_of_the_release(tmp_path: Path) -> None:
+    def change(fields: dict[str, Any]) -> None:
+        fields["files"]["../keys/a.json"] = "a" * 64
+
+    write_release(tmp_path, "flights-0001", change)
+
+    assert [problem.code for problem in store.inspect(tmp_path, "flights-0001")] == ["ML-REL-106"]
+
+
+def test_a_release_whose_key_was_revoked_can_be_signed_again(tmp_path: Path) -> None:
+    directory = write_release(tmp_path, "flights-0001")
+    trust(tmp_path, trusted_key(revoked_at="2026-01-01T00:00:00Z", revoked_because="lost"))
+    other = signer(2)
+    trust(tmp_path, trusted_key(other))
+    with pytest.raises(GateError, match="ML-REL-134"):
+        store.verify(tmp_path, "flights-0001")
+
+    store.sign_again(tmp_path, "flights-0001", other)
+
+    assert store.verify(tmp_path, "flights-0001").directory == directory
+
+
+def test_a_release_that_was_changed_is_not_signed_again(tmp_path: Path) -> None:
+    directory = write_release(tmp_path, "flights-0001")
+    _swap_model(directory)
+    before = (directory / "record.dsse.json").read_bytes()
+
+    with pytest.raises(GateError, match="ML-REL-121"):
+        store.sign_again(tmp_path, "flights-0001", signer(2))
+    assert (directory / "record.dsse.json").read_bytes() == before
