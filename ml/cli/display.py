@@ -1,6 +1,6 @@
 """What several commands show: the step that is running, a release's verdict and its table."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -9,6 +9,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from ml.gate.reasons import REASONS
+from ml.preview.markdown import code, plain, table
+from ml.release.diff import Change
 
 _STYLES = {"pass": "green", "fail": "red", "inconclusive": "yellow"}
 
@@ -70,3 +72,28 @@ def markdown(record: Mapping[str, Any]) -> str:
         cells = (check["rule"], check["name"], number(check["value"]), number(check["limit"]), check["outcome"])
         lines.append(f"| {' | '.join(cells)} | {check['reason']} |")
     return "\n".join(lines)
+
+
+def show_diff(before: str, after: str, changes: Sequence[Change]) -> None:
+    """What changed between two releases, section by section."""
+    console = Console(highlight=False)
+    if not changes:
+        console.print(f"{before} and {after} do not differ", soft_wrap=True, markup=False)
+        return
+    shown = Table()
+    for name in ("section", "what", before, after, "change"):
+        shown.add_column(name)
+    for item in changes:
+        shown.add_row(*map(escape, (item.section, item.name, item.before, item.after, item.change)))
+    console.print(shown)
+
+
+def diff_markdown(before: str, after: str, changes: Sequence[Change]) -> str:
+    """The same as Markdown."""
+    if not changes:
+        return f"{code(before)} and {code(after)} do not differ"
+    rows = [
+        (plain(item.section), plain(item.name), plain(item.before), plain(item.after), plain(item.change))
+        for item in changes
+    ]
+    return table(("section", "what", code(before), code(after), "change"), rows)

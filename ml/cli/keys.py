@@ -48,9 +48,9 @@ def list_(root: Root = repo_root()) -> None:
     now = signing.moment(datetime.now(tz=UTC))
     table = Table()
     for name in ("key", "owner", "created", "expires", "state", "here"):
-        table.add_column(name)
+        table.add_column(name, no_wrap=name == "key")
     for key in sorted(trust.keys.values(), key=lambda key: key.created):
-        cells = (key.keyid[:16], key.owner, key.created, key.expires or "never", _state(key, now))
+        cells = (key.keyid[:16], key.owner, key.created[:10], (key.expires or "never")[:10], _state(key, now))
         table.add_row(*map(escape, cells), "yes" if key.keyid in mine else "no")
     Console(highlight=False).print(table)
     for keyid in mine:
@@ -98,7 +98,7 @@ def _next(key: TrustedKey) -> None:
 
 def _state(key: TrustedKey, now: str) -> str:
     if key.revoked_at is not None:
-        return f"revoked {key.revoked_at}"
+        return f"revoked {key.revoked_at[:10]}"
     return "expired" if key.expires is not None and key.expires < now else "signs"
 
 

@@ -8,11 +8,12 @@ from typing import Annotated
 
 import typer
 
-from ml.cli.display import markdown, show_record, steps
+from ml.cli.display import diff_markdown, markdown, show_diff, show_record, steps
 from ml.cli.search import Minutes, Resume, SamplerName, SearchFile, Trials, Workers, search_wanted
 from ml.cli.stacks import known_running, require_linked, save
 from ml.errors import GateError, UsageError
 from ml.release import store
+from ml.release.diff import differences
 from ml.stack import cluster, config, slots
 from ml.training import plan as plans
 from toolchain.paths import home, repo_root
@@ -111,6 +112,42 @@ def verify(release_id: Id, root: Root = repo_root()) -> None:
     """
     release = store.verify(root, release_id)
     print(f"{release.id} verifies and passed; digest {release.digest}")
+
+
+@app.command()
+def report(release_id: Id, root: Root = repo_root()) -> None:
+    """Write a release's report.html anew: one page for reviewers, a view of the record.
+
+    Example: mlp release report flights-0001
+    """
+    from ml.release.report import write  # noqa: PLC0415  (draws: seconds of imports)
+
+    if not store.is_trustworthy(root, release_id):
+        store.verify(root, release_id)  # raises, with every reason
+    print(write(root, store.load(root, release_id)).relative_to(root))
+
+
+@app.command()
+def diff(
+    before: Annotated[str, typer.Argument(metavar="A", help="The earlier release.")],
+    after: Annotated[str, typer.Argument(metavar="B", help="The later release.")],
+    *,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="For a comment.")] = False,
+    root: Root = repo_root(),
+) -> None:
+    """What changed from one release to another: metrics, parameters, data, code, packages, drift, scans.
+
+    Example: mlp release diff flights-0001 flights-0002
+    """
+    releases = [store.load(root, release_id) for release_id in (before, after)]
+    for release in releases:
+        if not store.is_trustworthy(root, release.id):
+            store.verify(root, release.id)  # raises, with every reason
+    changes = differences(releases[0].record, releases[1].record)
+    if as_markdown:
+        print(diff_markdown(before, after, changes))
+    else:
+        show_diff(before, after, changes)
 
 
 @app.command()

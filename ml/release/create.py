@@ -92,7 +92,9 @@ def create(  # noqa: PLR0913  (keyword-only: the clock, the key, the display and
         (folder / SIGNATURE).write_bytes(sign(raw, signer))
         target.parent.mkdir(exist_ok=True)
         _move(folder, target)
-    return load(root, release_id)
+    release = load(root, release_id)
+    _report(root, release, progress)
+    return release
 
 
 def own_policy(problem: "Problem") -> Path | None:
@@ -149,6 +151,14 @@ def _train(
         measure=measured,
         search=request.search,
     )
+
+
+def _report(root: Path, release: Release, progress: Progress) -> None:
+    """The page beside the record. Last: it is a view, and `mlp release report` makes it again at any time."""
+    from ml.release.report import write  # noqa: PLC0415  (draws: seconds of imports)
+
+    progress("write the report")
+    write(root, release)
 
 
 def _facts(root: Path, release_id: str, candidate: "Candidate", now: datetime) -> dict[str, Any]:

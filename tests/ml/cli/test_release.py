@@ -185,3 +185,22 @@ def test_a_release_judged_against_another_than_is_live_is_not_staged(root: Path)
     assert refusal(run(root, "stage", "flights-0004")).code == "ML-REL-140"
     assert refusal(run(root, "stage", "flights-0004", "--no-live")).code == "ML-REL-140"
     assert (root / "Pulumi.staging.yaml").read_text() == before
+
+
+def test_two_releases_are_compared_as_a_table_and_as_markdown(root: Path) -> None:
+    write_release(root, "flights-0004", lambda r: r["metrics"].update(accuracy=0.85))
+
+    assert "+0.04 better" in run(root, "diff", "flights-0003", "flights-0004").output
+    lines = run(root, "diff", "flights-0003", "flights-0004", "--markdown").output.splitlines()
+    assert lines[0] == "| section | what | `flights-0003` | `flights-0004` | change |"
+    assert "| metrics | accuracy | 0.81 | 0.85 | +0.04 better |" in lines
+    assert "do not differ" in run(root, "diff", "flights-0003", "flights-0003").output
+
+
+def test_an_edited_release_is_neither_compared_nor_reported(root: Path) -> None:
+    assert "releases/flights-0001/report.html" in run(root, "report", "flights-0001").output
+
+    (root / "releases/flights-0001/model.onnx").write_bytes(b"other")
+
+    assert refusal(run(root, "diff", "flights-0001", "flights-0002")).code == "ML-REL-002"
+    assert refusal(run(root, "report", "flights-0001")).code == "ML-REL-002"

@@ -51,6 +51,7 @@ def test_a_good_model_becomes_a_release_that_verifies(tmp_path: Path) -> None:
         "model.onnx",
         "record.dsse.json",
         "record.json",
+        "report.html",
         "serving.json",
     ]
     assert release.record["files"]["drift.json"] == store.sha256_of(release.directory / "drift.json")
