@@ -2,15 +2,19 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ml.errors import UsageError
 from ml.gate.reasons import REASONS
 from ml.preview.markdown import code, plain, table
 from ml.release.diff import Change
+from ml.release.ledger import Entry
+from ml.release.signing import moment
 
 _STYLES = {"pass": "green", "fail": "red", "inconclusive": "yellow"}
 
@@ -97,3 +101,41 @@ def diff_markdown(before: str, after: str, changes: Sequence[Change]) -> str:
         for item in changes
     ]
     return table(("section", "what", code(before), code(after), "change"), rows)
+
+
+def show_history(stack: str, entries: Sequence[Entry]) -> None:
+    """A stack's ledger, the newest last, and the hash that tells whether it was cut off."""
+    console = Console(highlight=False)
+    if not entries:
+        console.print(f"nothing was ever live in {stack}, by its ledger", soft_wrap=True, markup=False)
+        return
+    shown = Table()
+    for name in ("#", "since (UTC)", "release", "slot", "what", "who", "commit"):
+        shown.add_column(name)
+    for entry in entries:
+        cells = (
+            str(entry.seq),
+            entry.time,
+            entry.release,
+            entry.slot,
+            entry.event,
+            entry.who,
+            (entry.commit or "")[:10],
+        )
+        shown.add_row(*map(escape, cells))
+    console.print(shown)
+    console.print(f"the chain holds; hash of entry {entries[-1].seq}: {entries[-1].hash}", soft_wrap=True, markup=False)
+
+
+def moment_of(text: str) -> str:
+    """A time that a person typed, as records and the ledger hold it.
+
+    Raises:
+        UsageError: If it is none.
+    """
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        message = f"time {text!r}: must be a date or a time such as 2026-11-24T10:30:00Z"
+        raise UsageError("ML-REL-154", message, "mlp release history") from error
+    return moment(found if found.tzinfo is not None else found.replace(tzinfo=UTC))

@@ -8,13 +8,15 @@ from typing import Annotated
 
 import typer
 
-from ml.cli.display import diff_markdown, markdown, show_diff, show_record, steps
+from ml.cli.display import diff_markdown, markdown, moment_of, show_diff, show_history, show_record, steps
 from ml.cli.search import Minutes, Resume, SamplerName, SearchFile, Trials, Workers, search_wanted
 from ml.cli.stacks import known_running, require_linked, save
 from ml.errors import GateError, UsageError
 from ml.release import store
 from ml.release.diff import differences
+from ml.release.ledger import at
 from ml.stack import cluster, config, slots
+from ml.stack.ledger import entries
 from ml.training import plan as plans
 from toolchain.paths import home, repo_root
 
@@ -184,8 +186,45 @@ def stage(
 
 
 @app.command()
+def history(
+    stack: Stack = "staging",
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Every entry as it is kept.")] = False,
+    root: Root = repo_root(),
+) -> None:
+    """What was live in a stack, from the first release on: its ledger, checked. Exit code 3 if somebody changed it.
+
+    Example: mlp release history --stack prod
+    """
+    found = entries(cluster.objects(stack, config.read(root, stack).kube_context), stack)
+    if as_json:
+        print(json.dumps([entry.to_json() for entry in found], sort_keys=True, indent=2, ensure_ascii=False))
+    else:
+        show_history(stack, found)
+
+
+@app.command("live-at")
+def live_at(
+    time: Annotated[str, typer.Argument(metavar="TIME", help="UTC unless it says otherwise: 2026-11-24T10:30:00Z.")],
+    stack: Stack = "staging",
+    root: Root = repo_root(),
+) -> None:
+    """Which release took the traffic of a stack at a time.
+
+    Example: mlp release live-at 2026-11-24T10:30:00Z --stack prod
+    """
+    asked = moment_of(time)
+    entry = at(entries(cluster.objects(stack, config.read(root, stack).kube_context), stack), asked)
+    if entry is None:
+        message = f"stack {stack!r}: nothing was live at {asked}, by its ledger"
+        raise UsageError("ML-REL-155", message, f"mlp release history --stack {stack}")
+    print(f"{entry.release} in slot {entry.slot}, {entry.event} since {entry.time} by {entry.who}")
+    print(f"record {entry.record_digest}\nimage  {entry.image or 'unknown'}\ncommit {entry.commit or 'unknown'}")
+
+
+@app.command()
 def publish(stack: Stack = "staging", root: Root = repo_root()) -> None:
-    """Register the releases in the stack's slots with its MLflow; the live one becomes the champion.
+    """Write what is live into the stack's ledger, and show its releases in MLflow; the live one is the champion.
 
     Example: mlp release publish --stack staging
     """

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ml.release.gate import METRICS, is_number
+from ml.gate.metrics import METRICS, is_number
 
 _ABSENT: Final = "-"
 _TEXT_LIMIT: Final = 60

@@ -54,6 +54,11 @@ def envelope_flaws(envelope: object) -> list[Flaw]:
     return _flaws("envelope.json", "envelope", envelope)
 
 
+def ledger_flaws(entry: object) -> list[Flaw]:
+    """Every field of an entry of the release ledger that is missing, unknown or of the wrong shape."""
+    return _flaws("ledger.json", "entry", entry)
+
+
 def _flaws(file: str, name: str, value: object) -> list[Flaw]:
     try:
         found = [_flaw(name, error) for error in _validator(file).iter_errors(value)]

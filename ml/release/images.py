@@ -13,12 +13,11 @@ from typing import Any
 
 from ml.errors import GateError
 from ml.release.record import canonical_bytes, digest_of, parse, seal
-from ml.release.store import Release
+from ml.release.store import IMAGES, Release
 from ml.security.result import Scan
 from ml.security.run import unanswered
 
 SCHEMA = "ml-pipeline/image/v1"
-FOLDER = "images"
 REQUIRED = ("image-python", "image-debian")
 _SHA256 = re.compile(r".+@sha256:([0-9a-f]{64})")
 
@@ -55,7 +54,7 @@ def path_of(release: Release, image: str) -> Path:
     found = _SHA256.fullmatch(image)
     if found is None:
         raise GateError("ML-SCAN-003", f"image {image!r}: must be named by digest", "mlp promote writes digests")
-    return release.directory / FOLDER / f"{found[1]}.json"
+    return release.directory / IMAGES / f"{found[1]}.json"
 
 
 def write(release: Release, evidence: ImageEvidence) -> Path:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 RECORD = "record.json"
 REPORT = "report.html"
+IMAGES = "images"  # what was found in the images that were built from the release; see ml.release.images
 FILES = ("model.onnx", "serving.json")  # what every release has; its record may name more
 _RESERVED = "-0000"  # ids of made-up examples
 
@@ -183,6 +184,6 @@ def _file_problems(release: Release) -> Iterator[Problem]:
             message = f"releases/{release.id}/{name} has sha256 {actual}, the record says {expected!r}"
             yield Problem(code="ML-REL-121", message=message)
     for path in sorted(release.directory.iterdir()):
-        if path.name not in (RECORD, SIGNATURE, REPORT, *FILES, *hashes):
+        if path.name not in (RECORD, SIGNATURE, REPORT, IMAGES, *FILES, *hashes):
             message = f"releases/{release.id}/{path.name} is not named by the record: nobody judged it"
             yield Problem(code="ML-REL-123", message=message)

@@ -1,6 +1,7 @@
 """Reads what a stack really runs: the live slot, each slot's image, the platform's images, the tracking login.
 
-Reads only, and only the cluster that was named for this project. The judging functions take plain JSON objects.
+Asks only the cluster that was named for this project, and writes nothing but new entries of the release ledger. The
+judging functions take plain JSON objects.
 """
 
 import base64
@@ -41,6 +42,9 @@ class Objects(Protocol):
 
     def every(self, kind: str) -> list[Mapping[str, Any]]:
         """All objects of the kind."""
+
+    def create(self, kind: str, manifest: Mapping[str, Any]) -> bool:
+        """Make an object; False when there is one of its name already, which stays as it is."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -172,6 +176,7 @@ class _KubernetesObjects:
         "cronjob": ("BatchV1Api", "cron_job"),
         "job": ("BatchV1Api", "job"),
         "pod": ("CoreV1Api", "pod"),
+        "configmap": ("CoreV1Api", "config_map"),
     }
 
     def __init__(self, cluster: Cluster, space: str) -> None:
@@ -191,7 +196,11 @@ class _KubernetesObjects:
         items: list[Mapping[str, Any]] = answer.get("items", [])
         return items
 
-    def _ask(self, verb: str, kind: str, *names: str) -> Mapping[str, Any] | None:
+    def create(self, kind: str, manifest: Mapping[str, Any]) -> bool:
+        return self._ask("create", kind, manifest) is not None
+
+    def _ask(self, verb: str, kind: str, *named: str | Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """The answer; None when a name is not there to be read, or is there and cannot be created again."""
         import urllib3  # noqa: PLC0415  (comes with the client library)
         from kubernetes import client  # noqa: PLC0415
 
@@ -199,10 +208,12 @@ class _KubernetesObjects:
         where = f"cluster of {self._cluster.kubeconfig}"
         try:
             call = getattr(getattr(client, api)(self._connection), f"{verb}_namespaced_{noun}")
-            answer = call(*names, self._space, _preload_content=False, _request_timeout=TIMEOUT_S)
+            # The library's order: a name comes before the namespace, an object to create after it.
+            given = (self._space, *named) if verb == "create" else (*named, self._space)
+            answer = call(*given, _preload_content=False, _request_timeout=TIMEOUT_S)
             found: Mapping[str, Any] = json.loads(answer.data)
         except client.ApiException as error:
-            if error.status == 404:
+            if error.status == (409 if verb == "create" else 404):
                 return None
             message = f"{where} refused to {verb} {kind} in {self._space}: {error.status} {error.reason}"
             raise SurroundingsError("ML-CLUSTER-022", message, "check the rights of the kubeconfig's user") from error

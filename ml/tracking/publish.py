@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from ml.errors import GateError
@@ -15,6 +16,7 @@ from ml.tracking.session import session
 
 RELEASE_TAG, DIGEST_TAG = "release", "record_digest"
 ARTIFACTS = ("record.json", "model.onnx", "serving.json")
+VIEWS = ("record.dsse.json", "report.html")
 _PARAM_LIMIT = 6000  # characters of a value that MLflow stores
 
 
@@ -42,8 +44,14 @@ class PublishResult:
     version: str
 
 
-def publish(
-    release: Publishable, *, tracking_uri: str, username: str | None, password: str | None, alias: str | None
+def publish(  # noqa: PLR0913  (keyword-only)
+    release: Publishable,
+    *,
+    tracking_uri: str,
+    username: str | None,
+    password: str | None,
+    alias: str | None,
+    tags: Mapping[str, str] = MappingProxyType({}),
 ) -> PublishResult:
     """Make MLflow show this release.
 
@@ -53,6 +61,7 @@ def publish(
         username: For basic auth; None for a server without it.
         password: For basic auth.
         alias: To point at this version, such as `champion`; None leaves all aliases as they are.
+        tags: Of the version, besides those that it is made with; may change from call to call.
 
     Raises:
         GateError: If the server has another record under this release's id.
@@ -62,10 +71,11 @@ def publish(
     with session(tracking_uri, username, password) as client:
         run = _run(client, release)
         _facts(client, run.info.run_id, release.record)
-        _artifacts(client, run.info.run_id, release.directory)
+        _artifacts(client, run.info.run_id, release)
         if run.info.status != "FINISHED":
             client.set_terminated(run.info.run_id, "FINISHED", end_time=_created_ms(release.record))
         version = _version(client, run, release)
+        _retag(client, release.record["problem"], version, tags)
         if alias is not None:
             _alias(client, release.record["problem"], alias, version)
     return PublishResult(run_id=run.info.run_id, version=version)
@@ -126,10 +136,12 @@ def _facts(client: Any, run_id: str, record: Mapping[str, Any]) -> None:
     client.log_batch(run_id, metrics=metrics, params=params)
 
 
-def _artifacts(client: Any, run_id: str, directory: Path) -> None:
+def _artifacts(client: Any, run_id: str, release: Publishable) -> None:
     """Upload what is absent, or was cut short because somebody was killed."""
+    directory = release.directory
+    names = [*ARTIFACTS, *(name for name in (*release.record["files"], *VIEWS) if name not in ARTIFACTS)]
     present = {entry.path: entry.file_size for entry in client.list_artifacts(run_id)}
-    for name in ARTIFACTS:
+    for name in (name for name in names if (directory / name).is_file()):
         if present.get(name) != (directory / name).stat().st_size:
             client.log_artifact(run_id, str(directory / name))
 
@@ -153,6 +165,13 @@ def _version(client: Any, run: Any, release: Publishable) -> str:
         await_creation_for=0,  # the files are there already
     )
     return str(created.version)
+
+
+def _retag(client: Any, name: str, version: str, tags: Mapping[str, str]) -> None:
+    present = client.get_model_version(name, version).tags if tags else {}
+    for key, value in tags.items():
+        if present.get(key) != value:
+            client.set_model_version_tag(name, version, key, value)
 
 
 def _alias(client: Any, name: str, alias: str, version: str) -> None:

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from ml.release.gate import METRICS, is_number
-from ml.release.reasons import REASONS, Reason
+from ml.gate.metrics import METRICS, is_number
+from ml.gate.reasons import REASONS, Reason
 
 Z95: Final = 1.959963984540054
 MANY: Final = 12  # rows of a table that a reader still takes in; the record has them all

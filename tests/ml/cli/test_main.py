@@ -35,7 +35,8 @@ def test_a_known_failure_is_one_message_and_its_exit_code(capsys: pytest.Capture
 
 def test_every_command_of_ours_explains_itself_with_an_example(capsys: pytest.CaptureFixture[str]) -> None:
     commands = [
-        ["release", name] for name in ("create", "show", "verify", "report", "diff", "sign", "stage", "publish")
+        ["release", name]
+        for name in ("create", "show", "verify", "report", "diff", "history", "live-at", "sign", "stage", "publish")
     ]
     commands += [["keys", name] for name in ("create", "list", "trust", "revoke")]
     for words in [*commands, ["promote"], ["rollback"], ["drift", "check"], ["scan"]]:

@@ -174,7 +174,7 @@ def test_a_release_is_signed_again_by_the_key_of_this_machine(root: Path, monkey
     assert run(root, "verify", "flights-0001").exit_code == 0
 
 
-def test_a_release_judged_against_another_than_is_live_is_not_staged(root: Path) -> None:
+def test_a_release_judged_against_another_than_is_live_is_not_staged(root: Path, spaces: dict[str, Namespace]) -> None:
     def without_champion(fields: dict[str, Any]) -> None:
         fields["champion"] = None
 

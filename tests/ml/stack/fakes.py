@@ -31,6 +31,11 @@ class Namespace:
     def every(self, kind: str) -> list[Mapping[str, Any]]:
         return [copy.deepcopy(found) for (each, _), found in self.objects.items() if each == kind]
 
+    def create(self, kind: str, manifest: Mapping[str, Any]) -> bool:
+        """As the API server: a name is given once."""
+        key = (kind, str(manifest["metadata"]["name"]))
+        return self.objects.setdefault(key, stored := copy.deepcopy(dict(manifest))) is stored
+
     def slot(self, slot: str, release: str, *, record_digest: str = DIGEST, letter: str = "a") -> dict[str, Any]:
         """A slot's Deployment with three ready pods."""
         deployment: dict[str, Any] = {
@@ -73,12 +78,21 @@ def api_server(spaces: Mapping[str, Namespace], kubeconfig: Path) -> Iterator[No
             parts = self.path.partition("?")[0].split("/namespaces/")[1].split("/")
             space, kind, name = spaces.get(parts[0], Namespace()), parts[1].removesuffix("s"), parts[2:]
             found = space.one(kind, name[0]) if name else {"items": space.every(kind)}
-            body = json.dumps(found if found is not None else {"reason": "NotFound"}).encode()
-            self.send_response(200 if found is not None else 404)
+            self._answer(*((404, {"reason": "NotFound"}) if found is None else (200, found)))
+
+        def _answer(self, status: int, content: Mapping[str, Any]) -> None:
+            body = json.dumps(content).encode()
+            self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
+
+        def do_POST(self) -> None:
+            parts = self.path.partition("?")[0].split("/namespaces/")[1].split("/")
+            manifest = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            made = spaces[parts[0]].create(parts[1].removesuffix("s"), manifest)
+            self._answer(201 if made else 409, manifest if made else {"reason": "AlreadyExists"})
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  (the name that http.server gives it)
             """Silent."""
