@@ -21,7 +21,6 @@ settings = load_settings()
 cluster = load_cluster(settings)
 evidence = load_evidence(repo_root(), settings.slots, settings.live)
 waivers = accepted_waivers(repo_root(), evidence, settings, today())
-waivers = accepted_waivers(evidence, settings, today())
 refuse_unproven_images(repo_root(), settings)
 contexts = prepare(repo_root(), settings)
 
