@@ -7,6 +7,8 @@ from ml.gate.metrics import METRICS, is_number
 from ml.gate.reasons import REASONS, Reason
 
 Z95: Final = 1.959963984540054
+_DISTANCES: Final = ("d", "tv")
+_STATISTICS: Final = (*_DISTANCES, "wasserstein", "psi", "p")  # what a reviewer reads; the record has the rest
 MANY: Final = 12  # rows of a table that a reader still takes in; the record has them all
 
 
@@ -64,13 +66,12 @@ def metrics(record: Mapping[str, Any]) -> list[dict[str, Any]]:
 def compared(record: Mapping[str, Any]) -> list[tuple[str, float, float, float | None]]:
     """Metric, difference in the direction that is better, its standard error, and the allowed loss, for the picture."""
     champion = mapping(record["champion"])
-    policy = record["gate"]["policy"]
     found = []
     for name, pair in sorted(mapping(champion.get("paired")).items()):
         change, error = mapping(pair).get("difference"), mapping(pair).get("standard_error")
         if name in METRICS and is_number(change) and is_number(error):
             sign = 1 if METRICS[name].higher_is_better else -1
-            margin = _margin(policy, name)
+            margin = _margin(record, name)
             found.append((name, sign * change, error, margin))
     return found
 
@@ -99,21 +100,14 @@ def slices(record: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def drift(record: Mapping[str, Any]) -> tuple[list[str], list[dict[str, Any]]]:
-    """The statistics that the features have, and the features, the gated ones first, then by how far they moved."""
-    features = {name: mapping(item) for name, item in mapping(record["drift"].get("features")).items()}
+    """The statistics that were measured, and what of: gated ones first, then by how far they moved."""
+    section = record["drift"]
+    features = {name: mapping(item) for name, item in mapping(section.get("features")).items()}
+    answers = {f"the model's {name}": mapping(item) for name, item in mapping(section.get("prediction")).items()}
     outcomes = {check["name"]: check["outcome"] for check in record["gate"]["checks"] if check["rule"] == "drift"}
-    numbers = {
-        key
-        for item in features.values()
-        for key, value in item.items()
-        if is_number(value) and not key.startswith(("n_", "missing_"))
-    }
-    columns = sorted(numbers, key=lambda key: (key not in ("effect", "d"), key))[:5]
-    by = columns[0] if columns else ""
-    ranked = sorted(
-        features.items(),
-        key=lambda pair: (pair[1].get("role") != "gate", -_size(pair[1].get(by)), pair[0]),
-    )
+    every = {**answers, **features}
+    columns = [key for key in _STATISTICS if any(is_number(item.get(key)) for item in every.values())]
+    ranked = sorted(every.items(), key=lambda pair: (pair[1].get("role") != "gate", -_moved(pair[1]), pair[0]))
     return columns, [
         {
             "name": name,
@@ -220,11 +214,22 @@ def _words(reason: str) -> str:
     return REASONS.get(Reason(reason), reason) if reason in set(Reason) else reason
 
 
-def _margin(policy: Mapping[str, Any], name: str) -> float | None:
-    """What the policy of today allows; None where it says it otherwise."""
-    margin = mapping(policy.get("max_drops")).get(name, policy.get("max_drop"))
+def _margin(record: Mapping[str, Any], name: str) -> float | None:
+    """How much worse than the champion the policy allows; None where it does not say.
+
+    A check of the preset `sound` holds the difference against the margin; without it a metric is held against the
+    champion's value less the allowed drop, so the drop is the policy's to say.
+    """
+    policy = record["gate"]["policy"]
+    if "comparison" in policy:
+        checks = record["gate"]["checks"]
+        limits = [item["limit"] for item in checks if (item["rule"], item["name"]) == ("champion", name)]
+        return next((abs(limit) for limit in limits if is_number(limit)), None)
+    rule = mapping(policy.get("classic")) or policy
+    margin = mapping(rule.get("max_drops")).get(name, rule.get("max_drop"))
     return margin if is_number(margin) else None
 
 
-def _size(value: object) -> float:
-    return abs(value) if is_number(value) else -1.0
+def _moved(item: Mapping[str, Any]) -> float:
+    """A distance between 0 and 1, of numbers or of categories; -1 where none was measured."""
+    return next((value for key in _DISTANCES if is_number(value := item.get(key))), -1.0)

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from ml.release import keys, store
-from ml.release.report import render, write
+from ml.release.example import example
+from ml.release.report import facts, render, write
 from ml.release.report.page import MAX_BYTES
 from tests.ml.release.folders import write_release
 
@@ -112,6 +113,33 @@ def test_no_word_of_a_record_becomes_markup(tmp_path: Path) -> None:
 
 def test_the_same_release_gives_the_same_bytes(tmp_path: Path) -> None:
     assert page(tmp_path / "a", rich, EVALUATION) == page(tmp_path / "b", rich, EVALUATION)
+
+
+def test_drift_is_ranked_by_distance_whatever_was_measured() -> None:
+    record = example()
+    number = record["drift"]["features"]["distance"]
+    record["drift"] = {
+        "features": {
+            "near": {**number, "d": 0.01}, "far": {**number, "d": 0.3},
+            "watched": {**number, "role": "watch", "d": 0.9},
+            "colour": {"role": "gate", "kind": "category", "tv": 0.2, "p": 0.5},
+        },
+        "prediction": {"score": {**number, "d": 0.1}},
+    }  # fmt: skip
+
+    columns, rows = facts.drift(record)
+
+    assert columns == ["d", "tv", "p"]
+    assert [row["name"] for row in rows] == ["far", "colour", "the model's score", "near", "watched"]
+
+
+def test_the_margin_in_the_picture_is_the_one_that_was_judged_by() -> None:
+    record = example(rich)
+    assert [row[3] for row in facts.compared(record)] == [0.05, 0.05]
+
+    record["gate"]["policy"] = {"comparison": {"margin": 0.02}}
+    record["gate"]["checks"] = [{"rule": "champion", "name": "accuracy", "limit": -0.02, "outcome": "pass"}]
+    assert [row[3] for row in facts.compared(record)] == [0.02, None]
 
 
 def _regression(fields: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from infra.names import LIVE_SERVICE, RECORD_DIGEST_ANNOTATION, RELEASE_LABEL, SLOT_LABEL, repository, slot_name
 
@@ -69,35 +69,40 @@ class Namespace:
         self.objects["secret", name] = {"data": data}
 
 
+class _Handler(BaseHTTPRequestHandler):
+    """Answers from `spaces`."""
+
+    spaces: ClassVar[Mapping[str, Namespace]]
+
+    def do_GET(self) -> None:
+        parts = self.path.partition("?")[0].split("/namespaces/")[1].split("/")
+        space, kind, name = self.spaces.get(parts[0], Namespace()), parts[1].removesuffix("s"), parts[2:]
+        found = space.one(kind, name[0]) if name else {"items": space.every(kind)}
+        self._answer(*((404, {"reason": "NotFound"}) if found is None else (200, found)))
+
+    def _answer(self, status: int, content: Mapping[str, Any]) -> None:
+        body = json.dumps(content).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self) -> None:
+        parts = self.path.partition("?")[0].split("/namespaces/")[1].split("/")
+        manifest = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        made = self.spaces[parts[0]].create(parts[1].removesuffix("s"), manifest)
+        self._answer(201 if made else 409, manifest if made else {"reason": "AlreadyExists"})
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  (the name that http.server gives it)
+        """Silent."""
+
+
 @contextmanager
 def api_server(spaces: Mapping[str, Namespace], kubeconfig: Path) -> Iterator[None]:
     """A Kubernetes API on 127.0.0.1 that answers reads from these namespaces; `kubeconfig` is written for it."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            parts = self.path.partition("?")[0].split("/namespaces/")[1].split("/")
-            space, kind, name = spaces.get(parts[0], Namespace()), parts[1].removesuffix("s"), parts[2:]
-            found = space.one(kind, name[0]) if name else {"items": space.every(kind)}
-            self._answer(*((404, {"reason": "NotFound"}) if found is None else (200, found)))
-
-        def _answer(self, status: int, content: Mapping[str, Any]) -> None:
-            body = json.dumps(content).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def do_POST(self) -> None:
-            parts = self.path.partition("?")[0].split("/namespaces/")[1].split("/")
-            manifest = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            made = spaces[parts[0]].create(parts[1].removesuffix("s"), manifest)
-            self._answer(201 if made else 409, manifest if made else {"reason": "AlreadyExists"})
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  (the name that http.server gives it)
-            """Silent."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    handler = type("Handler", (_Handler,), {"spaces": spaces})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     address = f"http://127.0.0.1:{server.server_address[1]}"
