@@ -12,6 +12,7 @@ from ml.problem import by_package
 from ml.release import store
 from ml.release.create import Request, create
 from tests.meta.tree import ROOT, files
+from tests.ml.release.signing import SIGNER, trust
 from tests.ml.release.tiny import measure, scanner
 from tests.ml.serving.client import KEY
 from tests.ml.serving.conftest import keys_file  # noqa: F401  (a fixture)
@@ -25,7 +26,9 @@ OTHERS = ("diabetes", "iris")
 def make(root: Path, name: str, champion: str | None = None) -> store.Release:
     request = Request(through=None, champion=champion)
     problem = by_package(f"tests.problems.{name}")
-    return create(root, problem, request, now=NOW, progress=lambda _: None, scan=scanner(), measure=measure)
+    trust(root)
+    given = {"now": NOW, "signer": SIGNER, "progress": lambda _: None, "scan": scanner(), "measure": measure}
+    return create(root, problem, request, **given)
 
 
 @pytest.mark.parametrize("name", OTHERS)
