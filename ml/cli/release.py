@@ -53,8 +53,7 @@ def create(
     from ml.release.create import Request, create  # noqa: PLC0415
     from ml.release.signing import signer  # noqa: PLC0415  (loads cryptography)
 
-    now = datetime.now(tz=UTC)
-    key = signer(root, home(), os.environ, now=now)  # before minutes of training
+    key = signer(root, home(), os.environ, now=datetime.now(tz=UTC))  # before minutes of training
     request = Request(
         through=through,
         champion=_champion(root, champion),
@@ -63,7 +62,7 @@ def create(
         search=search_wanted(trials, minutes, workers, sampler, resume=resume, file=search),
     )
     with steps() as progress:
-        release = create(root, current(snapshot), request, now=now, signer=key, progress=progress)
+        release = create(root, current(snapshot), request, now=datetime.now(tz=UTC), signer=key, progress=progress)
     show_record(release.record)
     print(f"releases/{release.id}/record.json  digest {release.digest}")
     if release.record["gate"]["verdict"] != "pass":

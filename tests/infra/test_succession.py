@@ -1,0 +1,26 @@
+"""The program refuses a release that was not judged against what the other slot holds."""
+
+import json
+
+import pulumi
+import pytest
+
+
+def slots(**held):
+    return json.dumps({slot: {"release": release} for slot, release in held.items()})
+
+
+def without_champion(fields):
+    fields["champion"] = None
+
+
+@pytest.mark.parametrize("live", ["blue", "green"])
+def test_a_release_that_was_not_judged_against_the_other_slot_takes_no_traffic(program, checkout, deploy, live):
+    """The baseline was swapped for a weaker one, or for none."""
+    checkout.release("flights-0001")
+    checkout.release("flights-0002", without_champion)
+    config = {"slots": slots(blue="flights-0001", green="flights-0002"), "live": live}
+
+    with pytest.raises(pulumi.RunError, match=rf"(?s)ML-GATE-201.*slot {live}.*ML-REL-140"):
+        program(config=config)
+    assert deploy.registered == []
