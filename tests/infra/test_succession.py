@@ -1,6 +1,7 @@
-"""The program refuses a release that was not judged against what the other slot holds."""
+"""The program refuses what nobody trusted has signed, and what was not judged against the other slot."""
 
 import json
+import shutil
 
 import pulumi
 import pytest
@@ -23,4 +24,13 @@ def test_a_release_that_was_not_judged_against_the_other_slot_takes_no_traffic(p
 
     with pytest.raises(pulumi.RunError, match=rf"(?s)ML-GATE-201.*slot {live}.*ML-REL-140"):
         program(config=config)
+    assert deploy.registered == []
+
+
+def test_without_a_trusted_key_no_release_is_deployed(program, checkout, deploy):
+    folder = checkout.release("flights-0001")
+    shutil.rmtree(folder.parent / "keys")
+
+    with pytest.raises(pulumi.RunError, match="(?s)ML-GATE-201.*slot blue.*ML-REL-132"):
+        program(config={"slots": slots(blue="flights-0001")})
     assert deploy.registered == []
