@@ -31,6 +31,6 @@ def test_without_a_trusted_key_no_release_is_deployed(program, checkout, deploy)
     folder = checkout.release("flights-0001")
     shutil.rmtree(folder.parent / "keys")
 
-    with pytest.raises(pulumi.RunError, match="(?s)ML-GATE-201.*slot blue.*ML-REL-132"):
+    with pytest.raises(pulumi.RunError, match=r"(?s)ML-GATE-201.*slot blue.*ML-REL-132"):
         program(config={"slots": slots(blue="flights-0001")})
     assert deploy.registered == []
