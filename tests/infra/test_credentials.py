@@ -16,11 +16,12 @@ def values(done, name):
     return {key: base64.b64decode(value).decode() for key, value in done.one("Secret", name).inputs["data"].items()}
 
 
-def test_there_are_four_secrets_with_the_keys_that_others_read(deploy):
+def test_there_are_five_secrets_with_the_keys_that_others_read(deploy):
     done = deploy(build)
 
     assert {s.k8s_name: set(s.inputs["data"]) for s in done.of("Secret")} == {
         "postgres-auth": {"password"},
+        "training-auth": {"password"},
         "mlflow-auth": {"username", "password", "flask-secret-key"},
         "model-api-key": {"key"},
         "model-api-key-hashes": {"keys"},
@@ -34,7 +35,7 @@ def test_every_value_is_secret_in_the_state(deploy):
 def test_no_two_runs_draw_the_same_and_what_was_stored_stays(deploy):
     first, second = deploy(build), deploy(build)
 
-    for name in ("postgres-auth", "mlflow-auth", "model-api-key"):
+    for name in ("postgres-auth", "training-auth", "mlflow-auth", "model-api-key"):
         assert values(first, name) != values(second, name)
         assert first.one("Secret", name).ignore_changes == ("data",)
 

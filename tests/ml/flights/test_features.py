@@ -39,10 +39,10 @@ def test_nothing_that_happens_after_departure_is_a_feature():
     assert not {"dep_time", "dep_delay", "arr_time", "arr_delay", "air_time", "late", "status"} & set(NAMES)
 
 
-def test_weather_and_calendar_are_watched_and_everything_else_gates():
+def test_weather_calendar_and_routes_are_watched_and_everything_else_gates():
     watched = {feature.name for feature in FEATURES if feature.drift == "watch"}
 
-    assert watched == {"weekday", "temp", "dewp", "humid", "wind_speed", "precip", "pressure", "visib"}
+    assert watched == {"dest", "weekday", "temp", "dewp", "humid", "wind_speed", "precip", "pressure", "visib"}
     assert {feature.drift for feature in FEATURES if feature.name not in watched} == {"gate"}
 
 
