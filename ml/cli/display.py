@@ -11,6 +11,7 @@ from rich.table import Table
 
 from ml.errors import UsageError
 from ml.gate.reasons import REASONS
+from ml.gate.words import Line, lines
 from ml.preview.markdown import code, plain, table
 from ml.release.diff import Change
 from ml.release.ledger import Entry
@@ -51,8 +52,27 @@ def show_record(record: Mapping[str, Any]) -> None:
         cells = (check["rule"], check["name"], number(check["value"]), number(check["limit"]))
         table.add_row(*map(escape, cells), f"[{_STYLES[check['outcome']]}]{escape(words)}[/]")
     console.print(table)
+    _show_comparison(console, lines(record))
     for reason in sorted({check["reason"] for check in gate["checks"] if check["reason"] != "ok"}):
         console.print(f"{reason}: {REASONS[reason]}", soft_wrap=True, markup=False)
+
+
+def _show_comparison(console: Console, found: list[Line]) -> None:
+    """How sure the metrics are; with a champion also the worst difference still possible beside the margin."""
+    if not any(line.interval or line.difference for line in found):
+        return
+    table = Table()
+    against = any(line.difference for line in found)
+    heads = ("metric", "value", "95 % interval", *(("champion", "change", "at worst", "allowed") if against else ()))
+    for head in heads:
+        table.add_column(head, justify="left" if head == "metric" else "right")
+    for line in found:
+        compared = (line.champion, line.difference, line.at_worst, line.margin) if against else ()
+        table.add_row(escape(line.metric), line.value, line.interval, *compared)
+    console.print(table)
+    for line in found:
+        if line.power:
+            console.print(f"{line.metric}: {line.power}", soft_wrap=True, markup=False)
 
 
 def number(value: object) -> str:
@@ -64,7 +84,7 @@ def markdown(record: Mapping[str, Any]) -> str:
     """The same as Markdown."""
     gate, champion = record["gate"], record["champion"]
     against = f"against {champion['release']}" if champion else "bootstrap: absolute floors only"
-    lines = [
+    written = [
         f"# {gate['verdict'].upper()}: {record['release']}",
         "",
         f"Judged {against}, on {record['data']['test']['rows']:,} rows. Digest `{record['digest']}`.",
@@ -74,8 +94,19 @@ def markdown(record: Mapping[str, Any]) -> str:
     ]
     for check in gate["checks"]:
         cells = (check["rule"], check["name"], number(check["value"]), number(check["limit"]), check["outcome"])
-        lines.append(f"| {' | '.join(cells)} | {check['reason']} |")
-    return "\n".join(lines)
+        written.append(f"| {' | '.join(cells)} | {check['reason']} |")
+    return "\n".join([*written, *_comparison(lines(record))])
+
+
+def _comparison(found: list[Line]) -> list[str]:
+    head = "| metric | value | 95 % interval | champion | change | at worst | allowed | power |"
+    rows = [
+        f"| {line.metric} | {line.value} | {line.interval} | {line.champion} | {line.difference} | {line.at_worst} "
+        f"| {line.margin} | {line.power} |"
+        for line in found
+        if line.interval or line.difference
+    ]
+    return ["", head, "|---|---:|---:|---:|---:|---:|---:|---|", *rows] if rows else []
 
 
 def show_diff(before: str, after: str, changes: Sequence[Change]) -> None:

@@ -1,14 +1,12 @@
 """One rule of the gate and how it ended. Pure."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from ml.gate.metrics import plain
-from ml.gate.reasons import Reason
+from ml.gate.reasons import Outcome, Reason, outcome_of
 
-Outcome = Literal["pass", "fail", "inconclusive"]
-Rule = Literal["floor", "champion", "rows", "data", "drift", "scan"]
+Rule = Literal["policy", "floor", "model", "chance", "champion", "rows", "data", "drift", "scan"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,17 +26,6 @@ class Check:
 
 
 def check(name: str, rule: Rule, value: Any, limit: Any, reason: Reason) -> Check:
-    """A check whose outcome follows from its reason; a reason that nothing is said about is a failure."""
-    return Check(name=name, rule=rule, value=value, limit=limit, outcome=_OUTCOMES.get(reason, "fail"), reason=reason)
-
-
-_OUTCOMES: Mapping[Reason, Outcome] = {
-    Reason.OK: "pass",
-    Reason.SCAN_EXCEPTED: "pass",
-    Reason.TOO_FEW_ROWS: "inconclusive",
-    Reason.DRIFT_UNMEASURED: "inconclusive",
-    Reason.SCAN_INCOMPLETE: "inconclusive",
-    Reason.SCAN_SKIPPED: "inconclusive",
-    Reason.SCAN_NO_ADVISORIES: "inconclusive",
-    Reason.SCAN_OLD_ADVISORIES: "inconclusive",
-}
+    """A check whose outcome follows from its reason."""
+    shown = value if value is None or isinstance(value, str | int | float) else type(value).__name__
+    return Check(name=name, rule=rule, value=shown, limit=limit, outcome=outcome_of(reason), reason=reason)

@@ -52,7 +52,30 @@ def flaw(name: str, metrics: Mapping[str, Any]) -> Reason | None:
     if metrics.get(name) is None:
         return Reason.MISSING
     value = metrics[name]
-    if not is_number(value):
-        return Reason.NOT_FINITE
+    if (reason := _no_number(value)) is not None:
+        return reason
     kind = METRICS[name]
     return None if kind.low <= value <= kind.high else Reason.OUT_OF_RANGE
+
+
+def _no_number(value: object) -> Reason | None:
+    """Why a value is no finite number; a record holds NaN and infinity as the words of `plain`."""
+    if value == "NaN" or (isinstance(value, float) and math.isnan(value)):
+        return Reason.NAN
+    if value in ("Infinity", "-Infinity") or (isinstance(value, float) and math.isinf(value)):
+        return Reason.INFINITE
+    return None if is_number(value) else Reason.NOT_A_NUMBER
+
+
+def mapping(value: object) -> Mapping[str, Any]:
+    """The value if it is an object with text as keys, else an empty one: the gate judges whatever JSON it is given."""
+    fits = isinstance(value, Mapping) and all(isinstance(key, str) for key in value)
+    return value if fits and isinstance(value, Mapping) else {}
+
+
+def is_count(value: object) -> TypeGuard[int]:
+    """Whether the value is a whole number of things, at least 0."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MOST
+
+
+_MOST = 2**53  # beyond it a float does not hold every whole number

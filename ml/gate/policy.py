@@ -9,6 +9,7 @@ from ml.errors import ConfigError
 from ml.release.fields import policy_flaws
 
 DEFAULT = Path(__file__).with_name("gate.toml")
+_OF_PRESET = {"sound": ("comparison", "min_class_rows", "max_copied_share"), "classic": ("classic",)}
 
 
 def load(kind: str, own: Path | None = None) -> dict[str, Any]:
@@ -22,13 +23,21 @@ def load(kind: str, own: Path | None = None) -> dict[str, Any]:
         ConfigError: Naming everything that is wrong with the files.
     """
     merged = _merged(_read(DEFAULT), _read(own) if own is not None and own.exists() else {})
-    policy = {**merged, "floors": merged.get("floors", {}).get(kind, {})}
+    policy = _of_preset({**merged, "floors": merged.get("floors", {}).get(kind, {})})
     flaws = policy_flaws(policy)
     if flaws:
         listed = "".join(f"\n  - {flaw.message}" for flaw in flaws)
         where = own if own is not None and own.exists() else DEFAULT
         raise ConfigError("ML-GATE-001", f"{where}: the gate's policy is refused:{listed}", f"edit {where}")
     return policy
+
+
+def _of_preset(policy: dict[str, Any]) -> dict[str, Any]:
+    """Without what the other preset would need: a record holds the rules it was judged by, and no others."""
+    if policy.get("preset") == "classic" and isinstance(policy.get("drift"), Mapping):
+        policy = {**policy, "drift": {**policy["drift"], "rule": "classic"}}
+    others = {key for preset, keys in _OF_PRESET.items() if preset != policy.get("preset") for key in keys}
+    return {key: value for key, value in policy.items() if key not in others}
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -1,21 +1,42 @@
-"""Every reason that a check of the gate can end with, and its words for people. Pure."""
+"""Every reason that a check of the gate can end with, its words for people, and what it makes of the check. Pure."""
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Literal
+
+Outcome = Literal["pass", "fail", "inconclusive"]
 
 
 class Reason(StrEnum):
     """Why a check ended as it did; the words of `REASONS` explain each."""
 
     OK = "ok"
+    POLICY_UNUSABLE = "policy-unusable"
     MISSING = "metric-missing"
-    NOT_FINITE = "metric-not-finite"
+    NAN = "metric-nan"
+    INFINITE = "metric-infinite"
+    NOT_A_NUMBER = "metric-not-a-number"
     OUT_OF_RANGE = "metric-out-of-range"
     UNKNOWN = "metric-unknown"
     BEYOND_FLOOR = "beyond-floor"
-    WORSE_THAN_CHAMPION = "worse-than-champion"
-    CHAMPION_UNUSABLE = "champion-metric-unusable"
+    EVALUATION_MISSING = "evaluation-missing"
+    OTHER_MODEL = "another-models-metrics"
+    COUNTS_UNUSABLE = "counts-unusable"
+    NO_ROWS = "no-rows"
     TOO_FEW_ROWS = "too-few-rows"
+    TOO_FEW_OF_A_CLASS = "too-few-of-a-class"
+    SINGLE_CLASS = "single-class"
+    COPIED_ROWS = "copied-rows"
+    CONSTANT = "constant-predictions"
+    INTERVAL_UNUSABLE = "interval-unusable"
+    BY_CHANCE = "no-better-than-chance"
+    CHAMPION_UNUSABLE = "champion-metric-unusable"
+    PAIRED_MISSING = "paired-missing"
+    PAIRED_UNUSABLE = "paired-unusable"
+    PAIRED_CONTRADICTS = "paired-contradicts-metrics"
+    UNPROVEN = "not-proven-as-good"
+    WORSE_THAN_CHAMPION = "worse-than-champion"
+    NOTHING_COMPARED = "nothing-compared"
     SNAPSHOT_UNPINNED = "snapshot-unpinned"
     SNAPSHOT_CHANGED = "snapshot-changed"
     DRIFTED = "drifted"
@@ -30,18 +51,37 @@ class Reason(StrEnum):
     SCAN_OLD_ADVISORIES = "scan-old-advisories"
     SCAN_INCOMPLETE = "scan-incomplete"
     SCAN_EXCEPTED = "scan-accepted-exception"
+    WAIVED = "waived"
 
 
 REASONS: Mapping[Reason, str] = {
     Reason.OK: "the value keeps the rule",
+    Reason.POLICY_UNUSABLE: "the policy in the record is not one that the gate can judge by",
     Reason.MISSING: "the metric is not in the record",
-    Reason.NOT_FINITE: "the metric is NaN, infinite or not a number",
+    Reason.NAN: "the metric is NaN: its computation found nothing to measure",
+    Reason.INFINITE: "the metric is infinite",
+    Reason.NOT_A_NUMBER: "the metric is not a number",
     Reason.OUT_OF_RANGE: "the metric lies outside what it can be, so its computation is wrong",
     Reason.UNKNOWN: "the gate does not know which direction of this metric is better",
     Reason.BEYOND_FLOOR: "the metric is worse than the absolute floor",
-    Reason.WORSE_THAN_CHAMPION: "the metric is worse than the champion's by more than the allowed drop",
-    Reason.CHAMPION_UNUSABLE: "the champion has no usable value for this metric on the same rows",
+    Reason.EVALUATION_MISSING: "the record does not say how the metrics were measured",
+    Reason.OTHER_MODEL: "the metrics were measured with another model than the release holds",
+    Reason.COUNTS_UNUSABLE: "the counts of the judging rows are missing, negative, no whole numbers or do not add up",
+    Reason.NO_ROWS: "there are no judging rows",
     Reason.TOO_FEW_ROWS: "too few rows to decide",
+    Reason.TOO_FEW_OF_A_CLASS: "too few judging rows of the rarest class to decide",
+    Reason.SINGLE_CLASS: "the judging rows have one class only, so they cannot tell a good model from a constant",
+    Reason.COPIED_ROWS: "too many judging rows are copies of others, so they say less than their number",
+    Reason.CONSTANT: "the model predicts the same for every row",
+    Reason.INTERVAL_UNUSABLE: "the confidence interval of the metric is missing, not finite or does not hold its value",
+    Reason.BY_CHANCE: "the model is no better than chance: its confidence interval holds what a constant would reach",
+    Reason.CHAMPION_UNUSABLE: "the champion has no usable value for this metric on the same rows",
+    Reason.PAIRED_MISSING: "the record has no comparison with the champion on the same rows for this metric",
+    Reason.PAIRED_UNUSABLE: "the comparison has numbers that are not finite, impossible counts, or other rows",
+    Reason.PAIRED_CONTRADICTS: "the comparison says another difference than the two metrics",
+    Reason.UNPROVEN: "the rows do not prove that the metric is within the margin of the champion's; more rows may",
+    Reason.WORSE_THAN_CHAMPION: "the metric is worse than the champion's by more than what is allowed",
+    Reason.NOTHING_COMPARED: "the policy compares with the champion and no metric of it was there to compare",
     Reason.SNAPSHOT_UNPINNED: "no snapshot of the data was kept, so nobody can train on the same rows again",
     Reason.SNAPSHOT_CHANGED: "the snapshot that was kept is not the data that trained and judged",
     Reason.DRIFTED: "the feature's distribution moved, beyond chance and by more than the effect floor",
@@ -54,6 +94,42 @@ REASONS: Mapping[Reason, str] = {
     Reason.SCAN_SKIPPED: "the scan did not look at every part of its subject, and no valid waiver accepts that",
     Reason.SCAN_NO_ADVISORIES: "the scan had no advisory data to compare with, and no valid waiver accepts that",
     Reason.SCAN_OLD_ADVISORIES: "the scan's advisory data are older than their limit, and no valid waiver accepts that",
-    Reason.SCAN_INCOMPLETE: "the scan could not cover its subject, and no valid exception accepts that",
+    Reason.SCAN_INCOMPLETE: "the scan could not cover its subject, and no valid waiver accepts that",
     Reason.SCAN_EXCEPTED: "the scan could not cover its subject; an exception with owner and expiry accepts that",
+    Reason.WAIVED: "a waiver with owner, reason and expiry accepts it",
 }
+
+_PASSES = frozenset({Reason.OK, Reason.SCAN_EXCEPTED, Reason.WAIVED})
+_UNDECIDED = frozenset(
+    {
+        Reason.TOO_FEW_ROWS,
+        Reason.TOO_FEW_OF_A_CLASS,
+        Reason.SINGLE_CLASS,
+        Reason.COPIED_ROWS,
+        Reason.UNPROVEN,
+        Reason.NOTHING_COMPARED,
+        Reason.DRIFT_UNMEASURED,
+        Reason.SCAN_INCOMPLETE,
+        Reason.SCAN_SKIPPED,
+        Reason.SCAN_NO_ADVISORIES,
+        Reason.SCAN_OLD_ADVISORIES,
+    }
+)
+WAIVABLE = frozenset(
+    {
+        Reason.SCAN_INCOMPLETE,
+        Reason.SCAN_SKIPPED,
+        Reason.SCAN_NO_ADVISORIES,
+        Reason.SCAN_OLD_ADVISORIES,
+        Reason.DRIFT_UNMEASURED,
+        Reason.DRIFTED,
+    }
+)
+"""What a person may answer for. What the model does on its own rows, and whose numbers they are, is not among them."""
+
+
+def outcome_of(reason: Reason) -> Outcome:
+    """What a reason makes of its check; one that nothing is said about is a failure."""
+    if reason in _PASSES:
+        return "pass"
+    return "inconclusive" if reason in _UNDECIDED else "fail"

@@ -10,12 +10,12 @@ from typing import Any, Final
 
 from infra.names import SLOTS
 from ml.errors import GateError
+from ml.gate.words import Line, lines
 from ml.preview.facts import Evidence, GateCheck, Plan, Row, Slot
 from ml.release.record import parse
 from ml.stack.slots import State
 
 _DRIFT_ROWS: Final = 12
-_COMPARISONS: Final = {"floor": "floor", "champion": "champion's, less the allowed drop:"}
 
 
 def with_desired(plan: Plan, wanted: State) -> Plan:
@@ -90,14 +90,28 @@ def _integer(value: int) -> str:
 
 def _rows(record: Mapping[str, Any], champion: Mapping[str, Any], checks: Sequence[GateCheck]) -> Iterator[Row]:
     ours, theirs = _mapping(record.get("metrics")), _mapping(champion.get("metrics"))
+    words = {line.metric: line for line in lines(record)}
     for metric in sorted({*ours, *theirs}):
-        limits = [check for check in checks if check.name == metric and check.rule in _COMPARISONS]
+        floors = [f"floor {check.limit}" for check in checks if (check.rule, check.name) == ("floor", metric)]
+        drops = [check.limit for check in checks if (check.rule, check.name) == ("champion", metric)]
         yield Row(
             metric=metric,
             candidate=_finite(ours.get(metric)),
             champion=_finite(theirs.get(metric)),
-            limits=tuple(f"{_COMPARISONS[check.rule]} {check.limit}" for check in limits),
+            limits=(*floors, *_proven(words.get(metric), drops)),
         )
+
+
+def _proven(line: Line | None, drops: Sequence[str]) -> Iterator[str]:
+    """What the rows prove about a metric, or without a paired comparison the plain limit."""
+    if line is not None and line.interval:
+        yield f"95 % interval {line.interval}"
+    if line is not None and line.at_worst:
+        yield f"at worst {line.at_worst}, allowed {line.margin}"
+    elif line is None or not line.difference:
+        yield from (f"champion's, less the allowed drop: {limit}" for limit in drops)
+    if line is not None and line.power:
+        yield line.power
 
 
 def _finite(value: Any) -> float | None:

@@ -14,6 +14,7 @@ from ml.evaluation.metrics import evaluate
 from ml.evaluation.score import score
 from ml.gate.metrics import plain
 from ml.problem import Problem
+from ml.release.judged import paired_with
 from ml.release.store import Release
 
 if TYPE_CHECKING:
@@ -22,19 +23,24 @@ if TYPE_CHECKING:
 _TOLERANCE = 1e-5  # of a probability: what another processor's arithmetic may change
 
 
-def section(champion: Release, problem: Problem, candidate: "Candidate") -> dict[str, Any]:
+def section(champion: Release, problem: Problem, candidate: "Candidate", ours: Answers) -> dict[str, Any]:
     """The record's `champion`: how it does on the candidate's test rows, and how far the two models' answers differ.
+
+    Args:
+        champion: A release that verifies.
+        problem: The candidate's.
+        candidate: With its test rows.
+        ours: The candidate's answers to them.
 
     Raises:
         GateError: If the champion cannot be compared.
     """
     theirs = answers(champion, problem, candidate.test_features)
-    serving = json.loads(candidate.serving_path.read_bytes())
-    ours = Answers(*score(candidate.model_path, serving, candidate.test_features))
     return {
         "release": champion.id,
         "digest": champion.digest,
         "metrics": metrics_of(problem, candidate.test_labels, theirs),
+        "paired": paired_with(problem, candidate, ours, theirs),
         "prediction_diff": _plain(prediction_diff(candidate.test_features, ours, theirs)),
     }
 

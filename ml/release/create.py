@@ -81,7 +81,7 @@ def create(  # noqa: PLR0913  (keyword-only: the clock, the key, the display and
     with _scratch(root, release_id) as folder:
         candidate = _train(problem, request, folder, progress, measure)
         fields = _facts(root, release_id, candidate, now)
-        fields["champion"] = _champion(champion, problem, candidate, progress)
+        fields |= _judged(champion, problem, candidate, progress)
         fields["drift"] = _drift(problem, candidate, policy["drift"], fields["files"], progress)
         fields["subjects"] = subjects.all_of(root)
         fields["scans"] = _scans(scan(root, folder, now, progress))
@@ -178,7 +178,6 @@ def _facts(root: Path, release_id: str, candidate: "Candidate", now: datetime) -
         "model": dict(candidate.model),
         "search": None if candidate.search is None else dict(candidate.search),
         "metrics": {name: plain(float(value)) for name, value in candidate.metrics.items()},
-        "evaluation": dict(candidate.evaluation),
     }
 
 
@@ -201,15 +200,18 @@ def _git(root: Path, *words: str) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def _champion(
-    champion: Release | None, problem: "Problem", candidate: "Candidate", progress: Progress
-) -> dict[str, Any] | None:
-    if champion is None:
-        return None
-    from ml.release.champion import section as compare  # noqa: PLC0415  (loads the ONNX runtime)
+def _judged(champion: Release | None, problem: "Problem", candidate: "Candidate", progress: Progress) -> dict[str, Any]:
+    """The sections `evaluation` and `champion`: both models on the same rows."""
+    from ml.release import judged  # noqa: PLC0415  (loads the ONNX runtime)
+    from ml.release.champion import section as compare  # noqa: PLC0415
 
-    progress(f"judge the champion {champion.id} on the same rows")
-    return compare(champion, problem, candidate)
+    progress("measure how sure the metrics are")
+    ours = judged.answers_of(candidate)
+    found: dict[str, Any] = {"evaluation": judged.evaluation(problem, candidate, ours), "champion": None}
+    if champion is not None:
+        progress(f"judge the champion {champion.id} on the same rows")
+        found["champion"] = compare(champion, problem, candidate, ours)
+    return found
 
 
 def _drift(

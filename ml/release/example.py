@@ -13,12 +13,15 @@ from ml.release.record import canonical_bytes, seal
 
 _A, _B = "a" * 64, "b" * 64
 POLICY: dict[str, Any] = {
+    "preset": "sound",
     "floors": {"accuracy": 0.6, "log_loss": 0.7},
-    "max_drop": 0.05,
-    "max_drops": {},
     "min_test_rows": 100,
+    "min_class_rows": 50,
+    "max_copied_share": 0.1,
+    "comparison": {"alpha": 0.05, "power": 0.8, "margin": 0.005, "margins": {}, "relative_margins": {}},
     "drift": {"required": True, "min_rows": 100, "min_d": 0.1, "alpha": 0.01},
-    "scans": {"required": ["static"], "exceptions": []},
+    "scans": {"required": ["static"]},
+    "waivers": [],
 }
 _FIELDS: dict[str, Any] = {
     "schema": SCHEMA,
@@ -40,7 +43,51 @@ _FIELDS: dict[str, Any] = {
     "files": {"model.onnx": _A, "serving.json": _B},
     "model": {"bytes": 4096, "opset": 21, "parity_max_abs_diff": 1e-7, "parity_rows": 1000},
     "metrics": {"accuracy": 0.81, "log_loss": 0.42},
-    "champion": {"release": "example-0001", "digest": _B, "metrics": {"accuracy": 0.8, "log_loss": 0.43}},
+    "evaluation": {
+        "model_sha256": _A,
+        "confidence": 0.95,
+        "intervals": {
+            "accuracy": {"low": 0.7845, "high": 0.8331, "standard_error": 0.0124},
+            "log_loss": {"low": 0.3814, "high": 0.4625, "standard_error": 0.0207},
+        },
+        "counts": {
+            "rows": 1000,
+            "distinct_rows": 1000,
+            "distinct_predictions": 2,
+            "classes": {"0": 700, "1": 300},
+        },
+        "calibration": {"of": "probability of the second class", "binning": "10 of equal rows", "error": 0.02},
+        "runtime": {
+            "bytes": 4096,
+            "p50_ms_1_row": 0.01,
+            "p99_ms_1_row": 0.02,
+            "us_per_row_32": 1.5,
+            "peak_rss_mib": 60.0,
+        },
+    },
+    "champion": {
+        "release": "example-0001",
+        "digest": _B,
+        "metrics": {"accuracy": 0.8, "log_loss": 0.43},
+        "paired": {
+            "accuracy": {
+                "method": "paired shares",
+                "n": 1000,
+                "wins": 22,
+                "losses": 12,
+                "difference": 0.01,
+                "standard_error": 0.0058,
+            },
+            "log_loss": {
+                "method": "paired influence",
+                "n": 1000,
+                "difference": -0.01,
+                "standard_error": 0.004,
+                "step": 0.0008,
+                "support": 1000.0,
+            },
+        },
+    },
     "drift": {
         "features": {
             "distance": {

@@ -40,6 +40,9 @@ def _gate_problems(record: Mapping[str, Any]) -> Iterator[Problem]:
     if again.verdict != gate["verdict"]:
         message = f"gate.verdict={gate['verdict']!r}, but the numbers in the record give {again.verdict!r}"
         yield Problem(code="ML-REL-115", message=message)
+    if dict(again.power) != gate.get("power", {}):
+        message = "gate.power is not what the numbers in the record say about the judging rows"
+        yield Problem(code="ML-REL-115", message=message)
     if [check.to_json() for check in again.checks] != gate["checks"]:
         yield Problem(
             code="ML-REL-115", message="gate.checks are not what the gate says about the numbers in the record"

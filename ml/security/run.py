@@ -105,8 +105,11 @@ def _answer(job: _Job, now: datetime, place: tuple[Path, str, str] | None, *, fr
 
 
 def unanswered(scans: Mapping[str, Scan], policy: Mapping[str, Any], today: str) -> list[str]:
-    """Names of scans that failed, or are incomplete without an exception that holds today."""
-    excepted = {item["scan"] for item in policy["scans"]["exceptions"] if today <= item["expires"]}
+    """Names of scans that failed, or are incomplete without a waiver that holds today."""
+    waivers = [(item["of"], item) for item in policy.get("waivers", ()) if item["rule"] == "scan"]
+    # Records older than the waivers have `exceptions` in their policy.
+    waivers += [(item["scan"], item) for item in policy["scans"].get("exceptions", ())]
+    excepted = {name for name, item in waivers if today <= item["expires"]}
     return [
         name
         for name, scan in scans.items()

@@ -247,11 +247,11 @@ class Checkout:
         def own(fields: dict[str, Any]) -> None:
             fields["release"] = release_id
             fields["files"] = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+            fields["evaluation"]["model_sha256"] = fields["files"]["model.onnx"]
             earlier = [found for found in store.list_ids(self.root) if found < release_id]
             if earlier:  # judged against the one before
                 live = store.load(self.root, earlier[-1])
-                metrics = fields["champion"]["metrics"]
-                fields["champion"] = {"release": live.id, "digest": live.digest, "metrics": metrics}
+                fields["champion"] |= {"release": live.id, "digest": live.digest}
             if change is not None:
                 change(fields)
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ml.gate.check import Check, check
+from ml.gate.metrics import is_count, mapping
 from ml.gate.reasons import Reason
 
 
@@ -14,11 +15,14 @@ def pinned(data: Mapping[str, Any], policy: Mapping[str, Any]) -> list[Check]:
         data: The record's `data`.
         policy: The gate's; one from before there was this rule asks for nothing.
     """
-    if not policy.get("snapshot", {}).get("required", False):
+    if mapping(policy.get("snapshot")).get("required") is not True:
         return []
     wanted, kept = data.get("snapshot_sha256"), data.get("snapshot")
     if not isinstance(kept, Mapping):
         return [check("snapshot", "data", None, wanted, Reason.SNAPSHOT_UNPINNED)]
-    used = data["train"]["rows"] + data["test"]["rows"]
-    same = kept.get("sha256") == wanted and kept.get("rows", 0) >= used
+    counts = [mapping(data.get(part)).get("rows") for part in ("train", "test")]
+    used = sum(count for count in counts if is_count(count))
+    rows = kept.get("rows")
+    known = all(map(is_count, counts)) and is_count(rows) and isinstance(wanted, str)
+    same = known and kept.get("sha256") == wanted and is_count(rows) and rows >= used
     return [check("snapshot", "data", kept.get("sha256"), wanted, Reason.OK if same else Reason.SNAPSHOT_CHANGED)]

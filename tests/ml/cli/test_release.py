@@ -107,7 +107,7 @@ def test_a_failed_release_is_shown_and_an_edited_one_is_not(root: Path) -> None:
     write_release(root, "flights-0004", lambda r: r["metrics"].update(accuracy="NaN"))
     shown = run(root, "show", "flights-0004").output
     assert shown.startswith("FAIL flights-0004")
-    assert "metric-not-finite: the metric is NaN" in shown
+    assert "metric-nan: the metric is NaN" in shown
 
     _replace(b"0.81", b"0.82")(root / "releases/flights-0001/record.json")
     assert refusal(run(root, "show", "flights-0001")).code == "ML-REL-002"

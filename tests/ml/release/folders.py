@@ -35,8 +35,9 @@ def write_release(
         earlier = [found for found in store.list_ids(root) if found[:-5] == release_id[:-5] and found < release_id]
         if earlier:  # judged against the one before
             live = store.load(root, earlier[-1])
-            fields["champion"] = {"release": live.id, "digest": live.digest, "metrics": fields["champion"]["metrics"]}
+            fields["champion"] |= {"release": live.id, "digest": live.digest}
         fields["files"] = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+        fields["evaluation"]["model_sha256"] = fields["files"]["model.onnx"]
         if change is not None:
             change(fields)
 

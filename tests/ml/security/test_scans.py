@@ -101,8 +101,8 @@ def test_an_image_must_be_given_by_digest_and_run(root: Path) -> None:
         scan_image(root, IMAGE, run=answers("", 125, error="cannot connect"))
 
 
-def test_only_an_incomplete_scan_can_be_excepted_and_only_until_its_day() -> None:
-    policy = {"scans": {"exceptions": [{"scan": "a", "expires": TODAY}]}}
+def test_only_an_incomplete_scan_can_be_waived_and_only_until_its_day() -> None:
+    policy = {"scans": {}, "waivers": [{"rule": "scan", "of": "a", "expires": TODAY}]}
 
     def scan(verdict: Any) -> Scan:
         return Scan(
