@@ -48,6 +48,7 @@ PURE = (
     "ml/release/signature.py",
     "ml/release/record.py",
     "ml/statistics/intervals.py",
+    "ml/statistics/live.py",
     "ml/statistics/multiplicity.py",
     "ml/configured.py",
     "ml/training/failures.py",
