@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help up test setup check fmt fast integration e2e preview down clean lock bench bench-drift bench-serving workflow
+.PHONY: help up test setup check fmt fast integration e2e preview down clean lock bench bench-drift bench-serving bench-gate workflow
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 18
@@ -56,6 +56,9 @@ bench-drift: setup  ## the drift check beside scipy and alibi-detect; how often 
 
 bench-serving: setup  ## our server beside FastAPI: same model, same rows, same core
 	$(BIN)/python -m benchmarks.serving
+
+bench-gate: setup  ## how often the gate passes a model that is one margin worse, beside other rules; writes docs/gate.md
+	$(BIN)/python -m benchmarks.gate --write
 
 workflow: setup  ## the steps of the GitHub workflow, in order, on a clean clone
 	$(PYTHON) -m toolchain workflow .github/workflows/pipeline.yml
