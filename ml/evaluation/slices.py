@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 MAX_SLICES = 30  # of one column: a record must stay readable; the rarest values are put together
 REST = "(others)"
 MISSING = "(missing)"
+_METRICS = {
+    "classification": ("accuracy", "precision", "recall", "f1", "roc_auc", "log_loss"),
+    "regression": ("mae", "rmse", "r2"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +72,16 @@ class Truth:
 
 
 def metric_of(kind: Kind, chosen: str | None) -> str:
-    """The metric that slices are compared by: the problem's choice, else a plain mean over rows."""
-    return chosen or ("mae" if kind == "regression" else "accuracy")
+    """The metric that slices are compared by: the problem's choice, else a plain mean over rows.
+
+    Raises:
+        ConfigError: If the kind of problem has no such metric.
+    """
+    known = _METRICS["regression" if kind == "regression" else "classification"]
+    if chosen is not None and chosen not in known:
+        message = f"slice_metric={chosen!r}: a {kind} problem has {', '.join(known)}"
+        raise ConfigError("ML-EVAL-003", message, "correct `slice_metric` of the problem")
+    return chosen or known[0]
 
 
 def section(slices: Sequence[Slice], truth: Truth, answers: Answers, confidence: float) -> dict[str, Any]:

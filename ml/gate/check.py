@@ -6,7 +6,21 @@ from typing import Any, Literal
 from ml.gate.metrics import plain
 from ml.gate.reasons import Outcome, Reason, outcome_of
 
-Rule = Literal["policy", "floor", "model", "chance", "champion", "rows", "data", "drift", "scan"]
+Rule = Literal[
+    "policy",
+    "floor",
+    "model",
+    "chance",
+    "champion",
+    "slice",
+    "slice-champion",
+    "answers",
+    "runtime",
+    "rows",
+    "data",
+    "drift",
+    "scan",
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,11 +12,14 @@ from typing import Any, Literal
 from ml.gate.check import Check, check
 from ml.gate.metrics import mapping, plain
 from ml.gate.reasons import Outcome, Reason
+from ml.gate.rules.answers import same_answers
 from ml.gate.rules.champion import compared, contradictions, non_inferior, within_drop
 from ml.gate.rules.drift import drifted
 from ml.gate.rules.floors import better_than_chance, floors
 from ml.gate.rules.rows import decisive_rows, enough_rows, measured_with
+from ml.gate.rules.runtime import quick_enough
 from ml.gate.rules.scans import scanned
+from ml.gate.rules.slices import sliced
 from ml.gate.rules.snapshot import pinned
 from ml.gate.scans import subjects_of
 from ml.gate.usable import policy_problem
@@ -116,6 +119,11 @@ def _checks(evidence: Evidence, policy: Mapping[str, Any]) -> Iterator[Check]:
         yield from better_than_chance(evaluation, metrics)
     if evidence.champion is not None:
         yield from _against_champion(evidence, policy)
+    champion = None if evidence.champion is None else mapping(evidence.champion)
+    yield from sliced(evaluation, champion, policy)
+    if champion is not None:
+        yield from same_answers(champion, policy)
+    yield from quick_enough(evaluation, policy)
     yield enough_rows(evidence.test_rows, policy)
     if preset == "sound":
         yield from decisive_rows(evidence.kind, evaluation, evidence.test_rows, policy)

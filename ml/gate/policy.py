@@ -23,13 +23,20 @@ def load(kind: str, own: Path | None = None) -> dict[str, Any]:
         ConfigError: Naming everything that is wrong with the files.
     """
     merged = _merged(_read(DEFAULT), _read(own) if own is not None and own.exists() else {})
-    policy = _of_preset({**merged, "floors": merged.get("floors", {}).get(kind, {})})
+    policy = _of_preset(_of_kind(merged, kind))
     flaws = policy_flaws(policy)
     if flaws:
         listed = "".join(f"\n  - {flaw.message}" for flaw in flaws)
         where = own if own is not None and own.exists() else DEFAULT
         raise ConfigError("ML-GATE-001", f"{where}: the gate's policy is refused:{listed}", f"edit {where}")
     return policy
+
+
+def _of_kind(merged: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """With the floors of this kind of problem only."""
+    slices = dict(merged.get("slices", {}))
+    slices["floors"] = slices.get("floors", {}).get(kind, {})
+    return {**merged, "floors": merged.get("floors", {}).get(kind, {}), "slices": slices}
 
 
 def _of_preset(policy: dict[str, Any]) -> dict[str, Any]:

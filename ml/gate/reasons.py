@@ -39,6 +39,17 @@ class Reason(StrEnum):
     NOTHING_COMPARED = "nothing-compared"
     SNAPSHOT_UNPINNED = "snapshot-unpinned"
     SNAPSHOT_CHANGED = "snapshot-changed"
+    SLICES_MISSING = "slices-missing"
+    SLICES_UNUSABLE = "slices-unusable"
+    SLICE_UNMEASURED = "slice-unmeasured"
+    SLICES_SMALL = "slices-too-small"
+    SLICE_WORSE = "slice-surely-worse"
+    ANSWERS_MISSING = "answers-not-compared"
+    ANSWERS_UNUSABLE = "answers-unusable"
+    ANSWERS_MOVED = "answers-moved"
+    RUNTIME_MISSING = "runtime-missing"
+    RUNTIME_UNUSABLE = "runtime-unusable"
+    BEYOND_RUNTIME = "beyond-runtime-limit"
     DRIFTED = "drifted"
     DRIFT_UNUSABLE = "drift-unusable"
     DRIFT_UNMEASURED = "drift-unmeasured"
@@ -84,6 +95,17 @@ REASONS: Mapping[Reason, str] = {
     Reason.NOTHING_COMPARED: "the policy compares with the champion and no metric of it was there to compare",
     Reason.SNAPSHOT_UNPINNED: "no snapshot of the data was kept, so nobody can train on the same rows again",
     Reason.SNAPSHOT_CHANGED: "the snapshot that was kept is not the data that trained and judged",
+    Reason.SLICES_MISSING: "the policy judges slices and the record has none, or not those of the champion",
+    Reason.SLICES_UNUSABLE: "a slice has numbers that are not finite or do not fit each other, or other rows",
+    Reason.SLICE_UNMEASURED: "the metric means nothing on this slice, although it is large enough to be judged",
+    Reason.SLICES_SMALL: "no slice of this column has enough rows to be judged; they are reported only",
+    Reason.SLICE_WORSE: "the slice is worse than the limit beyond chance, with all slices taken into account",
+    Reason.ANSWERS_MISSING: "the record does not say how far the answers differ from the champion's",
+    Reason.ANSWERS_UNUSABLE: "the comparison of answers has numbers that cannot be",
+    Reason.ANSWERS_MOVED: "many requests get another answer than the champion's: a person has to say that it is meant",
+    Reason.RUNTIME_MISSING: "the record does not say what a prediction costs",
+    Reason.RUNTIME_UNUSABLE: "the figure is not a number, or negative",
+    Reason.BEYOND_RUNTIME: "the model is larger, slower or needs more memory than the policy allows",
     Reason.DRIFTED: "the feature's distribution moved, beyond chance and by more than the effect floor",
     Reason.DRIFT_UNUSABLE: "the drift result of the feature is missing, not finite or out of range",
     Reason.DRIFT_UNMEASURED: "the policy asks for drift evidence and no gated feature has any",
@@ -99,7 +121,7 @@ REASONS: Mapping[Reason, str] = {
     Reason.WAIVED: "a waiver with owner, reason and expiry accepts it",
 }
 
-_PASSES = frozenset({Reason.OK, Reason.SCAN_EXCEPTED, Reason.WAIVED})
+_PASSES = frozenset({Reason.OK, Reason.SCAN_EXCEPTED, Reason.SLICES_SMALL, Reason.WAIVED})
 _UNDECIDED = frozenset(
     {
         Reason.TOO_FEW_ROWS,
@@ -108,6 +130,8 @@ _UNDECIDED = frozenset(
         Reason.COPIED_ROWS,
         Reason.UNPROVEN,
         Reason.NOTHING_COMPARED,
+        Reason.SLICE_UNMEASURED,
+        Reason.ANSWERS_MOVED,
         Reason.DRIFT_UNMEASURED,
         Reason.SCAN_INCOMPLETE,
         Reason.SCAN_SKIPPED,

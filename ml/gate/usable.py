@@ -18,7 +18,10 @@ def policy_problem(policy: object) -> str | None:
     preset = rules.get("preset")
     if preset not in (None, "sound", "classic") or ("preset" in rules and preset is None):
         return "preset"
+    asked = [rule for section, rule in _WHERE_GIVEN.items() if section in rules]
     wanted = {**_ALWAYS, **(_PRESETS[preset] if preset is not None else {})}
+    for more in asked:
+        wanted |= more
     for path, rule in wanted.items():
         value: Any = rules
         for key in path.split("."):
@@ -78,6 +81,21 @@ _ALWAYS: Mapping[str, Rule] = {
     "scans.required": _texts,
 }
 _MARGIN = _between(0.0, 1e300)
+_WHERE_GIVEN: Mapping[str, Mapping[str, Rule]] = {
+    "slices": {
+        "slices.min_rows": lambda value: is_count(value) and value > 1,
+        "slices.alpha": _between(0.0, 0.5),
+        "slices.margin": _MARGIN,
+        "slices.relative_margin": _MARGIN,
+        "slices.floors": _by_metric(is_number),
+    },
+    "prediction_diff": {"prediction_diff.max_flip_rate": _share},
+    "runtime": {
+        "runtime.max_p99_ms_1_row": _MARGIN,
+        "runtime.max_model_bytes": _MARGIN,
+        "runtime.max_peak_rss_mib": _MARGIN,
+    },
+}
 _PRESETS: Mapping[str, Mapping[str, Rule]] = {
     "sound": {
         "min_class_rows": is_count,

@@ -12,9 +12,10 @@ from ml.errors import GateError
 from ml.evaluation.difference import Answers, prediction_diff
 from ml.evaluation.metrics import evaluate
 from ml.evaluation.score import score
+from ml.evaluation.slices import compared
 from ml.gate.metrics import plain
 from ml.problem import Problem
-from ml.release.judged import paired_with
+from ml.release.judged import paired_with, truth_of
 from ml.release.store import Release
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def section(champion: Release, problem: Problem, candidate: "Candidate", ours: A
         "digest": champion.digest,
         "metrics": metrics_of(problem, candidate.test_labels, theirs),
         "paired": paired_with(problem, candidate, ours, theirs),
+        "slices": compared(candidate.slices, truth_of(problem, candidate), ours, theirs),
         "prediction_diff": _plain(prediction_diff(candidate.test_features, ours, theirs)),
     }
 

@@ -19,6 +19,9 @@ POLICY: dict[str, Any] = {
     "min_class_rows": 50,
     "max_copied_share": 0.1,
     "comparison": {"alpha": 0.05, "power": 0.8, "margin": 0.005, "margins": {}, "relative_margins": {}},
+    "slices": {"min_rows": 100, "alpha": 0.05, "margin": 0.03, "relative_margin": 0.1, "floors": {"accuracy": 0.5}},
+    "prediction_diff": {"max_flip_rate": 0.25},
+    "runtime": {"max_p99_ms_1_row": 50.0, "max_model_bytes": 104857600, "max_peak_rss_mib": 512.0},
     "drift": {"required": True, "min_rows": 100, "min_d": 0.1, "alpha": 0.01},
     "scans": {"required": ["static"]},
     "waivers": [],
@@ -56,6 +59,16 @@ _FIELDS: dict[str, Any] = {
             "distinct_predictions": 2,
             "classes": {"0": 700, "1": 300},
         },
+        "slices": {
+            "metric": "accuracy",
+            "columns": {
+                "airport": [
+                    {"value": "north", "rows": 600, "estimate": 0.8, "low": 0.766, "high": 0.83},
+                    {"value": "south", "rows": 380, "estimate": 0.84, "low": 0.8, "high": 0.874},
+                    {"value": "west", "rows": 20, "estimate": 0.54, "low": 0.33, "high": 0.74},
+                ]
+            },
+        },
         "calibration": {"of": "probability of the second class", "binning": "10 of equal rows", "error": 0.02},
         "runtime": {
             "bytes": 4096,
@@ -69,6 +82,22 @@ _FIELDS: dict[str, Any] = {
         "release": "example-0001",
         "digest": _B,
         "metrics": {"accuracy": 0.8, "log_loss": 0.43},
+        "slices": {
+            "metric": "accuracy",
+            "columns": {
+                "airport": [
+                    {"value": "north", "rows": 600, "difference": 0.012, "standard_error": 0.008},
+                    {"value": "south", "rows": 380, "difference": 0.008, "standard_error": 0.009},
+                    {"value": "west", "rows": 20, "difference": 0.0, "standard_error": 0.0},
+                ]
+            },
+        },
+        "prediction_diff": {
+            "rows": 1000,
+            "requests_sha256": _A,
+            "flip_rate": 0.034,
+            "score_shift": {"mean": 0.002, "mean_absolute": 0.011, "p95_absolute": 0.04},
+        },
         "paired": {
             "accuracy": {
                 "method": "paired shares",

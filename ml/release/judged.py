@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ml.evaluation import slices
 from ml.evaluation.difference import Answers
 from ml.evaluation.score import score
 from ml.gate.metrics import plain
@@ -61,7 +62,18 @@ def evaluation(problem: Problem, candidate: "Candidate", ours: Answers) -> dict[
             for name, each in found.items()
         },
         "counts": counts,
+        "slices": slices.section(candidate.slices, truth_of(problem, candidate), ours, CONFIDENCE),
     }
+
+
+def truth_of(problem: Problem, candidate: "Candidate") -> slices.Truth:
+    """What the slices of the test rows are measured against."""
+    return slices.Truth(
+        kind=problem.kind,
+        labels=candidate.test_labels,
+        classes=problem.classes,
+        metric=slices.metric_of(problem.kind, problem.slice_metric),
+    )
 
 
 def paired_with(problem: Problem, candidate: "Candidate", ours: Answers, theirs: Answers) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def train(  # noqa: PLR0913  (keyword-only: what, until when, where to; the rest
     """
     root = cache_folder() if cached is None else cached
     inputs = prepare(problem, through, seed=seed, progress=progress)
-    parts = slices.of(problem.slices, inputs.parts.test)
+    parts = _slices(problem, inputs)
     made_from = _made_from(problem, inputs, through, seed)
     name = cache.key({**made_from, "search": _identity(problem, search)})
     trained = cache.load(root, name)
@@ -70,6 +70,12 @@ def train(  # noqa: PLR0913  (keyword-only: what, until when, where to; the rest
         if _is_whole(trained):  # a search that ran out of time goes on with the next call instead
             cache.store(root, name, trained)
     return replace(_candidate(problem, inputs, trained, made_from, out), reused=reused, slices=tuple(parts))
+
+
+def _slices(problem: Problem, inputs: Inputs) -> list[slices.Slice]:
+    """The groups of the test rows; a mistake in the problem's folder shows here, before the fit."""
+    slices.metric_of(problem.kind, problem.slice_metric)
+    return slices.of(problem.slices, inputs.parts.test)
 
 
 def _is_whole(trained: cache.Trained) -> bool:

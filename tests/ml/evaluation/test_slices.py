@@ -119,3 +119,9 @@ def test_one_row_has_no_spread():
     found = slices.compared(parts, _truth("accuracy", LABELS[:1]), _answers(CHANCES[:1]), _answers(CHANCES[:1]))
 
     assert found["columns"]["g"][0]["standard_error"] is None
+
+
+def test_a_slice_metric_that_the_kind_does_not_have_is_refused():
+    with pytest.raises(ConfigError, match="slice_metric='accuracy': a regression problem has mae, rmse, r2") as refused:
+        slices.metric_of("regression", "accuracy")
+    assert refused.value.code == "ML-EVAL-003"

@@ -60,7 +60,7 @@ def test_without_a_champion_only_the_floors_count_and_the_record_says_so() -> No
     gate = record(lambda r: r.update(champion=None))["gate"]
 
     assert (gate["verdict"], gate["mode"]) == ("pass", "bootstrap")
-    assert {c["rule"] for c in gate["checks"]} == {"floor", "model", "rows", "drift", "scan"}
+    assert {c["rule"] for c in gate["checks"]} == {"floor", "model", "slice", "runtime", "rows", "drift", "scan"}
 
 
 @pytest.mark.parametrize("value", UNUSABLE, ids=repr)

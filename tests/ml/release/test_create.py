@@ -68,6 +68,7 @@ def test_the_champion_is_judged_on_the_same_rows(tmp_path: Path) -> None:
     paired = champion.pop("paired")
     assert champion == {
         "release": "tiny-0001", "digest": first.digest, "metrics": second.record["metrics"],
+        "slices": {"metric": "accuracy", "columns": {}},
         "prediction_diff": {
             "rows": 600, "requests_sha256": second.record["champion"]["prediction_diff"]["requests_sha256"],
             "flip_rate": 0, "score_shift": {"mean": 0, "mean_absolute": 0, "p95_absolute": 0},
