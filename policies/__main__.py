@@ -2,6 +2,8 @@
 
 from pulumi_policy import EnforcementLevel, PolicyPack
 
+from policies import stack
 from policies.pack import NAME, POLICIES
 
+stack.listen()
 PolicyPack(NAME, [*POLICIES], enforcement_level=EnforcementLevel.MANDATORY)

@@ -152,8 +152,23 @@ def example(change: Callable[[dict[str, Any]], None] | None = None) -> dict[str,
     fields = {**copy.deepcopy(_FIELDS), "gate": {"policy": copy.deepcopy(POLICY)}}
     if change is not None:
         change(fields)
+    _follow(fields)
     policy = fields["gate"]["policy"]
     return seal({**fields, "gate": section(judge(evidence_of(fields), policy), policy)})
+
+
+def _follow(fields: dict[str, Any]) -> None:
+    """A model and metrics of the caller's own were measured too, unless the caller says otherwise."""
+    evaluation = fields.get("evaluation", {})
+    if evaluation.get("model_sha256") == _A:
+        evaluation["model_sha256"] = fields["files"]["model.onnx"]
+    if evaluation.get("intervals") == _FIELDS["evaluation"]["intervals"] and not {*fields["metrics"]} & {
+        *evaluation["intervals"]
+    }:
+        evaluation["intervals"] = {
+            name: {"low": value - 0.02, "high": value + 0.02, "standard_error": 0.01}
+            for name, value in fields["metrics"].items()
+        }
 
 
 def example_bytes(change: Callable[[dict[str, Any]], None] | None = None) -> bytes:

@@ -88,9 +88,9 @@ def test_golden_rows_cover_both_answers_missing_values_and_unknown_categories():
     np.testing.assert_allclose(probabilities, golden["probabilities"], atol=1e-6)
 
 
-def test_the_reference_has_every_numeric_feature_and_every_training_row():
+def test_the_reference_has_every_measured_feature_and_every_training_row():
     serving = json.loads(candidate().serving_path.read_text())
 
-    assert set(serving["reference"]) == {f.name for f in PROBLEM.features if f.kind == "number"}
+    assert set(serving["reference"]) == {f.name for f in PROBLEM.features if f.drift != "ignore"}
     for entry in serving["reference"].values():
         assert sum(entry["counts"]) + entry["missing"] == entry["rows"] == candidate().data["train"]["rows"]

@@ -14,7 +14,7 @@ from policies.pack import POLICIES
 
 FOLDER = Path(__file__).parents[2] / "policies"
 RULES = sorted(
-    path.stem for path in FOLDER.glob("*.py") if path.stem not in ("__init__", "__main__", "pack", "reading")
+    path.stem for path in FOLDER.glob("*.py") if path.stem not in ("__init__", "__main__", "pack", "reading", "stack")
 )
 
 

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from ml.gate.metrics import METRICS, is_number
 from ml.gate.reasons import REASONS, Reason
+from ml.gate.rules.champion import margin_of
 
 Z95: Final = 1.959963984540054
 _DISTANCES: Final = ("d", "tv")
@@ -215,18 +216,14 @@ def _words(reason: str) -> str:
 
 
 def _margin(record: Mapping[str, Any], name: str) -> float | None:
-    """How much worse than the champion the policy allows; None where it does not say.
-
-    A check of the preset `sound` holds the difference against the margin; without it a metric is held against the
-    champion's value less the allowed drop, so the drop is the policy's to say.
-    """
-    policy = record["gate"]["policy"]
-    if "comparison" in policy:
-        checks = record["gate"]["checks"]
-        limits = [item["limit"] for item in checks if (item["rule"], item["name"]) == ("champion", name)]
-        return next((abs(limit) for limit in limits if is_number(limit)), None)
-    rule = mapping(policy.get("classic")) or policy
-    margin = mapping(rule.get("max_drops")).get(name, rule.get("max_drop"))
+    """How much worse than the champion the policy allows; None where it does not say."""
+    policy, theirs = record["gate"]["policy"], mapping(mapping(record["champion"]).get("metrics")).get(name)
+    rule = mapping(policy.get("classic" if policy.get("preset") == "classic" else "comparison"))
+    if "relative_margins" in rule and is_number(theirs):
+        return margin_of(name, theirs, policy)
+    # `classic`, and records from before there were presets.
+    drops = rule or policy
+    margin = mapping(drops.get("max_drops")).get(name, drops.get("max_drop"))
     return margin if is_number(margin) else None
 
 

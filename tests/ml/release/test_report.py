@@ -46,11 +46,12 @@ class Elements(HTMLParser):
         self.text += f"{data} "
 
 
+BESIDE = "Against the champion"
+
+
 def rich(fields: dict[str, Any]) -> None:
-    pair = {"n": 1000, "difference": 0.01, "standard_error": 0.002, "method": "mcnemar"}
-    fields["champion"]["paired"] = {"accuracy": pair, "log_loss": {**pair, "difference": -0.01}}
-    fields["evaluation"] = {
-        "intervals": {"accuracy": {"low": 0.79, "high": 0.83, "standard_error": 0.01}},
+    fields["evaluation"]["intervals"]["accuracy"] = {"low": 0.79, "high": 0.83, "standard_error": 0.01}
+    fields["evaluation"] |= {
         "slices": {"metric": "accuracy", "columns": {"origin": [
             {"value": "JFK", "rows": 500, "estimate": 0.83, "low": 0.8, "high": 0.86},
             {"value": "LGA", "rows": 400, "estimate": 0.71, "low": 0.66, "high": 0.76}]}},
@@ -69,7 +70,7 @@ def test_the_verdict_comes_first_with_the_reasons_in_words(tmp_path: Path) -> No
 def test_metrics_stand_beside_the_champions_with_intervals_and_slices_worst_first(tmp_path: Path) -> None:
     text = " ".join(Elements(page(tmp_path, rich, EVALUATION)).text.split())
 
-    assert "0.81 0.79 to 0.83 0.8 +0.0100 (+0.0061 to +0.0139) floor 0.6, champion 0.75 pass" in text
+    assert "0.81 0.79 to 0.83 0.8 +0.0100 (-0.0014 to +0.0214) floor 0.6, champion -0.005 pass" in text
     assert text.index("LGA") < text.index("JFK")
     for title in ("Against the champion", "ROC", "Calibration", "search: sampler", "Signed by tests"):
         assert title in text
@@ -135,11 +136,19 @@ def test_drift_is_ranked_by_distance_whatever_was_measured() -> None:
 
 def test_the_margin_in_the_picture_is_the_one_that_was_judged_by() -> None:
     record = example(rich)
-    assert [row[3] for row in facts.compared(record)] == [0.05, 0.05]
+    sound = {"margin": 0.02, "margins": {}, "relative_margins": {"log_loss": 0.1}}
+    record["gate"]["policy"] = {"comparison": sound}
+    assert [row[3] for row in facts.compared(record)] == [0.02, pytest.approx(0.043)]
 
-    record["gate"]["policy"] = {"comparison": {"margin": 0.02}}
-    record["gate"]["checks"] = [{"rule": "champion", "name": "accuracy", "limit": -0.02, "outcome": "pass"}]
-    assert [row[3] for row in facts.compared(record)] == [0.02, None]
+    record["gate"]["policy"] = {
+        "preset": "classic",
+        "comparison": sound,
+        "classic": {"max_drop": 0.05, "max_drops": {"log_loss": 0.1}},
+    }
+    assert [row[3] for row in facts.compared(record)] == [0.05, 0.1]
+
+    record["gate"]["policy"] = {"max_drop": 0.03, "max_drops": {}}
+    assert [row[3] for row in facts.compared(record)] == [0.03, 0.03], "records from before there were presets"
 
 
 def _regression(fields: dict[str, Any]) -> None:
@@ -157,8 +166,8 @@ def _multiclass(fields: dict[str, Any]) -> None:
     ("change", "evaluation", "titles"),
     [
         (_regression, {"residuals": {"histogram": {"edges": [-1.0, 0.0, 1.0], "counts": {"all": [3, 4]}}}}, {"Errors"}),
-        (_multiclass, {"curves": {"roc": [CURVE, {**CURVE, "class": "early"}]}}, {"ROC"}),
-        (_multiclass, None, set()),
+        (_multiclass, {"curves": {"roc": [CURVE, {**CURVE, "class": "early"}]}}, {"ROC", BESIDE}),
+        (_multiclass, None, {BESIDE}),
     ],
 )
 def test_every_kind_of_problem_has_its_page(tmp_path: Path, change: Any, evaluation: Any, titles: set[str]) -> None:
@@ -170,6 +179,7 @@ def test_every_kind_of_problem_has_its_page(tmp_path: Path, change: Any, evaluat
 @pytest.mark.parametrize("odd", [{}, [], None, 1, "x", {"roc": 1}, {"columns": 3}, {"columns": {"a": [1, {}]}}])
 def test_a_section_of_another_shape_is_left_out_and_never_stops_the_page(tmp_path: Path, odd: Any) -> None:
     def change(fields: dict[str, Any]) -> None:
+        fields["champion"] = None
         fields["evaluation"] = {"intervals": odd, "slices": odd}
 
     text = page(tmp_path, change, {"curves": odd, "calibration": odd, "residuals": odd})
