@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help up test setup check fmt fast integration e2e preview down clean lock bench bench-drift bench-serving bench-gate workflow
+.PHONY: help up test setup check fmt fast integration e2e e2e-search preview down clean lock bench bench-drift bench-serving bench-gate workflow
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 18
@@ -30,7 +30,10 @@ integration: setup  ## the real Pulumi CLI, MLflow and promtool on this machine,
 	$(BIN)/pytest -q -n 2 --dist loadfile -m integration --durations 5
 
 e2e: setup       ## the walk from make up to rollback on a cluster of its own (pauses a running one and resumes it)
-	$(BIN)/pytest -q -x -m e2e --durations 10 tests
+	$(BIN)/pytest -q -x -m e2e --durations 10 tests/e2e/test_walk.py tests/toolchain/cluster
+
+e2e-search: setup  ## a search in the cluster whose worker is killed; some 15 min, not part of `make test`
+	$(BIN)/pytest -q -x -m e2e --durations 10 tests/e2e/test_search.py
 
 fmt:             ## format and fix what can be fixed
 	$(BIN)/ruff format .
