@@ -16,7 +16,6 @@ import pulumi
 from infra.settings import Settings
 from ml.errors import GateError, PipelineError
 from ml.release import images, store
-from ml.release.record import parse
 from ml.security.result import Scan
 
 Look = Callable[[str], Mapping[str, Scan]]
@@ -43,14 +42,7 @@ class ImageGate:
         if not self.builds:
             images.refuse_committed(release, image)
             return
-        raw = images.ImageEvidence(
-            release=release.id,
-            record_digest=release.digest,
-            image=image,
-            scanned_at=datetime.now(tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            scans=self.look(image),
-        ).to_bytes()
-        images.refuse(release, image, parse(raw), raw)
+        images.judged(release, image, self.look(image), datetime.now(tz=UTC))
 
 
 def image_hook(name: str, gate: ImageGate) -> pulumi.ResourceHook:

@@ -13,7 +13,6 @@ from ml.cli.stacks import known_running, require_linked, save
 from ml.errors import GateError, UsageError
 from ml.gate import accepted
 from ml.release import images, store
-from ml.release.record import parse
 from ml.security.image import scan_image
 from ml.stack import cluster, commands, config, slots
 from toolchain.paths import repo_root
@@ -70,16 +69,7 @@ def _image_evidence(root: Path, release: store.Release, image: str) -> Path:
         with steps() as progress:
             progress(f"scanning {image}")
             scans = scan_image(root, image)
-        evidence = images.ImageEvidence(
-            release=release.id,
-            record_digest=release.digest,
-            image=image,
-            scanned_at=f"{now:%Y-%m-%dT%H:%M:%SZ}",
-            scans=scans,
-        )
-        raw = evidence.to_bytes()
-        images.refuse(release, image, parse(raw), raw)
-        images.write(release, evidence)
+        images.write(release, images.judged(release, image, scans, now))
     return images.path_of(release, image).relative_to(root)
 
 

@@ -8,6 +8,7 @@ nothing asks for it.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,24 @@ class ImageEvidence:
             "scans": {name: scan.to_json() for name, scan in self.scans.items()},
         }
         return canonical_bytes(seal(fields))
+
+
+def judged(release: Release, image: str, scans: Mapping[str, Scan], now: datetime) -> ImageEvidence:
+    """What a look into the image gave, as evidence, if the image may run.
+
+    Raises:
+        GateError: If it must not, naming everything that was found.
+    """
+    evidence = ImageEvidence(
+        release=release.id,
+        record_digest=release.digest,
+        image=image,
+        scanned_at=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        scans=scans,
+    )
+    raw = evidence.to_bytes()
+    refuse(release, image, parse(raw), raw)
+    return evidence
 
 
 def path_of(release: Release, image: str) -> Path:
