@@ -6,6 +6,7 @@ the stack file) or as the JSON value inside an object key, so `3` and `"3"` are 
 
 import difflib
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,6 +35,17 @@ def size_bytes(quantity: str) -> int | None:
         return None
     size = int(found[1]) * _UNITS[cast("str | None", found[2])]
     return size if size > 0 else None
+
+
+def as_number(got: object) -> float | None:
+    """A finite number, which may come as text; None for anything else."""
+    if isinstance(got, bool) or not isinstance(got, (str, int, float)):
+        return None
+    try:
+        number = float(got)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +135,28 @@ class Reader:
             self.problem(key, got, f"a whole number from {low} to {high}", str(example))
             return default
         return number
+
+    def number(self, key: str, default: float, *, low: float, high: float) -> float:
+        """A number from `low` to `high`, both included."""
+        got = self._take(key)
+        if got is None:
+            return default
+        number = as_number(got)
+        if number is None or not low <= number <= high:
+            self.problem(key, got, f"a number from {low:g} to {high:g}", f"{default:g}")
+            return default
+        return number
+
+    def member(self, key: str, default: float, allowed: Sequence[float]) -> float:
+        """One of a closed set of numbers."""
+        got = self._take(key)
+        if got is None:
+            return default
+        number = as_number(got)
+        if number not in allowed:
+            self.problem(key, got, f"one of {', '.join(f'{one:g}' for one in allowed)}", f"{default:g}")
+            return default
+        return cast("float", number)
 
     def flag(self, key: str, *, default: bool) -> bool:
         """`true` or `false`."""

@@ -42,6 +42,8 @@ class Credentials(pulumi.ComponentResource):
     postgres: pulumi.Output[str]
     training: pulumi.Output[str]
     mlflow: pulumi.Output[str]
+    key: pulumi.Output[str]
+    """The API key itself, for the Jobs that call the model."""
     key_hashes: pulumi.Output[str]
     """What serving pods mount: they see only the SHA-256 of the API key."""
 
@@ -72,14 +74,15 @@ class Credentials(pulumi.ComponentResource):
             data=pulumi.Output.secret(hashed),  # type: ignore[arg-type]  # its type variable does not unify
             opts=pulumi.ResourceOptions(parent=self),
         )
-        self.postgres, self.training, self.mlflow, self.key_hashes = (
-            _name(one) for one in (database, training, login, hashes)
+        self.postgres, self.training, self.mlflow, self.key, self.key_hashes = (
+            _name(one) for one in (database, training, login, key, hashes)
         )
         self.register_outputs(
             {
                 "postgres": self.postgres,
                 "training": self.training,
                 "mlflow": self.mlflow,
+                "key": self.key,
                 "key_hashes": self.key_hashes,
             }
         )

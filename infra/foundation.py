@@ -38,6 +38,7 @@ class Foundation(pulumi.ComponentResource):
     namespace: pulumi.Output[str]
     accounts: Mapping[str, pulumi.Output[str]]
     """Component -> name of its ServiceAccount."""
+    key_secret: pulumi.Output[str]
     key_hashes_secret: pulumi.Output[str]
     training: Training | None
     """None unless the configuration asks for it."""
@@ -63,7 +64,7 @@ class Foundation(pulumi.ComponentResource):
         tracking = self._tracking(args, walls, credentials)
         monitoring = self._monitoring(args, walls)
         self.namespace, self.accounts = walls.namespace, walls.accounts
-        self.key_hashes_secret = credentials.key_hashes
+        self.key_secret, self.key_hashes_secret = credentials.key, credentials.key_hashes
         self.prometheus_url, self.mlflow_url = monitoring.prometheus_url, tracking.url
         self.urls = {
             "mlflow": url(tracking.service, args.node_host),

@@ -27,6 +27,9 @@ PREVIEW_SERVICE: Final = "model-preview"
 SERVICE_PORT: Final = 80
 CONTAINER_PORT: Final = 8000
 
+SMOKE: Final = "smoke"
+ANALYSIS: Final = "analysis"
+
 API_KEY_SECRET: Final = "model-api-key"  # noqa: S105  (the name of an object)
 API_KEY_FIELD: Final = "key"
 API_KEY_HASHES_SECRET: Final = "model-api-key-hashes"  # noqa: S105  (the name of an object)
@@ -69,7 +72,7 @@ def labels(name: str, component: str, *, slot: Slot | None = None, release: str 
 
     Args:
         name: What runs there, such as `model` or `postgres`; also its Service's name where it has one.
-        component: Its part in the pipeline: `serving`, `tracking`, `monitoring`, `storage`, `drift`.
+        component: Its part in the pipeline: `serving`, `tracking`, `monitoring`, `storage`, `drift`, `delivery`.
         slot: The colour, for what belongs to one slot.
         release: The release id, for what carries a release.
     """

@@ -14,7 +14,7 @@ from infra.names import MODEL_SHA256_ANNOTATION, RECORD_ANNOTATION, RECORD_DIGES
 from infra.settings import SlotSettings
 from ml.errors import GateError, PipelineError
 from ml.release.store import Release, verify
-from ml.release.succession import require
+from ml.release.succession import champions, require
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +30,8 @@ class Evidence:
     model_sha256: str
     serving: str
     """The text of serving.json: the model's inputs and the distributions they had in training."""
+    champions: tuple[str, ...] = ()
+    """Digests of the records that it was judged against, the nearest first."""
 
     @property
     def pod_annotations(self) -> dict[str, str]:
@@ -69,7 +71,7 @@ def load_evidence(root: Path, slots: Mapping[Slot, SlotSettings], live: Slot) ->
             f"\n- {problem}" for problem in refused
         )
         raise pulumi.RunError(str(GateError("ML-GATE-201", message)))
-    return {slot: _evidence(release) for slot, release in releases.items()}
+    return {slot: _evidence(root, release) for slot, release in releases.items()}
 
 
 def _unlinked(root: Path, releases: Mapping[Slot, Release], live: Slot) -> list[str]:
@@ -83,7 +85,7 @@ def _unlinked(root: Path, releases: Mapping[Slot, Release], live: Slot) -> list[
     return []
 
 
-def _evidence(release: Release) -> Evidence:
+def _evidence(root: Path, release: Release) -> Evidence:
     return Evidence(
         release=release.id,
         record=release.raw.decode(),
@@ -91,4 +93,5 @@ def _evidence(release: Release) -> Evidence:
         digest=release.digest,
         model_sha256=str(release.record["files"]["model.onnx"]),
         serving=(release.directory / "serving.json").read_text(encoding="utf-8"),
+        champions=tuple(champions(root, release)),
     )

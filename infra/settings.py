@@ -13,8 +13,10 @@ from typing import Final, Literal
 import pulumi
 from pulumi.runtime import config as runtime_config
 
-from infra import training_settings
+from infra import analysis_settings, autoscaling_settings, training_settings
 from infra.acceptance import accept_waivers
+from infra.analysis_settings import AnalysisSettings
+from infra.autoscaling_settings import AutoscalingSettings
 from infra.cluster import Cluster, named
 from infra.config_reader import CPU_RULE, SIZE_RULE, Reader, Rule, cpu_cores, size_bytes
 from infra.names import DIGEST_PATTERN, KNOWN_IMAGES, PLATFORM_IMAGES, PROJECT, SLOTS, TRAINING_IMAGE, Slot, namespace
@@ -66,17 +68,6 @@ class ComputeSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AutoscalingSettings:
-    """The HorizontalPodAutoscaler of each slot."""
-
-    enabled: bool = True
-    min: int = 3
-    max: int = 6
-    cpu: int = 70
-    """Percent of the CPU request, averaged over the slot's pods."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class NodePortSettings:
     """Fixed node ports; None lets Kubernetes choose. Used with serviceType NodePort only."""
 
@@ -123,6 +114,7 @@ class Settings:
     drift_schedule: str = "17 3 * * *"
     accept_waivers: tuple[Acceptance, ...] = ()
     training: TrainingSettings = field(default_factory=TrainingSettings)
+    analysis: AnalysisSettings = field(default_factory=AnalysisSettings)
 
     @property
     def platform_images(self) -> tuple[str, ...]:
@@ -191,7 +183,7 @@ def parse(values: Mapping[str, object], stack: str) -> Settings:
         limits=_compute(reader.table("limits"), default.limits),
         service_type=reader.choice("serviceType", default.service_type, SERVICE_TYPES),
         node_ports=_node_ports(reader.table("nodePorts")),
-        autoscaling=_autoscaling(reader.table("autoscaling"), default.autoscaling),
+        autoscaling=autoscaling_settings.read(reader.table("autoscaling")),
         registry=reader.text("registry", default.registry, _REGISTRY),
         build=reader.flag("build", default=default.build),
         images=_images(reader.table("images")),
@@ -201,6 +193,7 @@ def parse(values: Mapping[str, object], stack: str) -> Settings:
         accept_waivers=accept_waivers(reader.table(KEY)),
         drift_schedule=reader.text("driftSchedule", default.drift_schedule, CRON_RULE),
         training=training_settings.read(reader.table("training")),
+        analysis=analysis_settings.read(reader.table("analysis")),
     )
     reader.finish()
     _check_together(settings, reader)
@@ -245,19 +238,6 @@ def _node_ports(reader: Reader) -> NodePortSettings:
             reader.problem(name, ports[name], "a port that no other Service has", "PORT")
     reader.finish()
     return NodePortSettings(**ports)
-
-
-def _autoscaling(reader: Reader, default: AutoscalingSettings) -> AutoscalingSettings:
-    found = AutoscalingSettings(
-        enabled=reader.flag("enabled", default=default.enabled),
-        min=reader.integer("min", default.min, low=1, high=100),
-        max=reader.integer("max", default.max, low=1, high=100),
-        cpu=reader.integer("cpu", default.cpu, low=1, high=1000),
-    )
-    if found.min > found.max:
-        reader.problem("max", found.max, f"at least min, which is {found.min}", str(found.min))
-    reader.finish()
-    return found
 
 
 def _images(reader: Reader) -> dict[str, str]:

@@ -16,6 +16,7 @@ from pulumi_policy import (
     Severity,
 )
 
+from infra.names import ANALYSIS
 from policies.reading import UNKNOWN, Container, PodObject, containers, dig, pods
 
 VOLUMES: Final = frozenset(
@@ -43,8 +44,8 @@ HANDLERS: Final = (
     ("lifecycle", "postStart"),
     ("lifecycle", "preStop"),
 )
-TOKEN_ACCOUNTS: Final = ("kube-state-metrics",)
-"""Default of the policy's configuration: it reads the Kubernetes API, and nothing else does."""
+TOKEN_ACCOUNTS: Final = (ANALYSIS, "kube-state-metrics")
+"""Default of the policy's configuration: the two that ask the Kubernetes API; nothing else does."""
 
 
 def violations(resource_type: str, props: Any, token_accounts: Collection[str] = TOKEN_ACCOUNTS) -> list[str]:

@@ -14,7 +14,7 @@ from ml.errors import ConfigError
 from ml.release.closure import source_files
 from ml.release.mirror import mirror
 
-WORKER_ENTRIES: Final = ("ml.drift.__main__",)
+WORKER_ENTRIES: Final = ("ml.drift.__main__", "ml.delivery.__main__")
 """What jobs in the cluster run with `python3 -m`; the image holds these and what they import of ours."""
 
 TRAINING_ENTRIES: Final = ("ml.training", "ml.data", "ml.evaluation", "ml.tracking")
@@ -65,7 +65,13 @@ def _binary(root: Path) -> Path:
 def _worker_files(root: Path) -> dict[Path, Path]:
     recipe = root / "images/worker"
     files = {Path(name): recipe / name for name in ("Dockerfile", "requirements.txt")}
-    return files | {path: root / path for path in source_files(root, WORKER_ENTRIES)}
+    ours = {*source_files(root, WORKER_ENTRIES), *source_files(root, ["infra.names"]), *_schemas(root)}
+    return files | {path: root / path for path in ours}
+
+
+def _schemas(root: Path) -> list[Path]:
+    """What the entries of the release ledger are checked by."""
+    return [path.relative_to(root) for path in (root / "ml/release/schema").glob("*.json")]
 
 
 def _training_files(root: Path) -> dict[Path, Path]:

@@ -24,6 +24,7 @@ POD_SECURITY_VERSION: Final = "v1.34"
 
 ACCOUNTS: Final[Mapping[str, str]] = {
     "alertmanager": "monitoring",
+    names.ANALYSIS: "delivery",
     "drift-check": "drift",
     "kube-state-metrics": "monitoring",
     "mlflow": "tracking",
@@ -32,8 +33,9 @@ ACCOUNTS: Final[Mapping[str, str]] = {
     "prometheus": "monitoring",
     "retrain": "training",
     "search": "training",
+    names.SMOKE: "delivery",
 }
-"""Platform ServiceAccount -> component; a slot makes its own. None has rights, except kube-state-metrics."""
+"""Platform ServiceAccount -> component; a slot makes its own. Rights have kube-state-metrics and the analysis only."""
 
 # Room for both slots at six pods each (500m/1Gi), a surge, and the platform; a runaway job stops here.
 _QUOTA: Final[Mapping[str, str]] = {

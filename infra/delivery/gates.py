@@ -5,24 +5,22 @@ itself. A hook that raises stops the step: the Service stays as it is.
 """
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from http import HTTPStatus
 from time import monotonic
 from typing import Any, Final
 
 import pulumi
 
-from infra.cluster import Cluster, api_client
-from infra.names import RECORD_DIGEST_ANNOTATION, SLOT_LABEL, SLOTS, Slot, slot_name
-from ml.errors import GateError
+from infra.names import LIVE_SERVICE, RECORD_DIGEST_ANNOTATION, SLOT_LABEL, SLOTS, Slot, slot_name
+from ml.delivery.traffic import rolled_back, selected
+from ml.errors import GateError, SurroundingsError
+from ml.stack.objects import Objects
 
-TIMEOUT_S: Final = (3, 10)
-"""To connect, and to answer."""
 PATIENCE_S: Final = 60
 """The Deployment has been awaited before; this is for endpoints and autoscaling to settle."""
 PAUSE_S: Final = 1.0
+SERVICE_OF_SLICE: Final = "kubernetes.io/service-name"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,22 +84,94 @@ async def wait_until_ready(  # noqa: PLR0913  (the last three are seams for test
         await sleep(PAUSE_S)
 
 
+def refusal(service: Mapping[str, Any] | None, before: Slot | None, to: Slot, digest: str) -> GateError | None:
+    """Why the live Service must not select a slot, by what the Service itself says; None when it may.
+
+    Args:
+        service: As the cluster has it; None when there is none yet.
+        before: The slot that this program knows it to select.
+        to: The slot that it is about to select.
+        digest: Of the record that was verified for that slot.
+    """
+    now = selected(service)
+    if now not in (None, before, to):
+        message = (
+            f"service {LIVE_SERVICE} selects slot {now!r}, and this stack knows {before!r}: somebody else moved it"
+        )
+        return GateError("ML-GATE-208", message, "pulumi up --refresh, which first reads what the cluster has")
+    for one in rolled_back(service):
+        # Where the traffic has been all along it may stay: the mark is about getting it.
+        if one.record_digest == digest and now != to:
+            message = f"release {one.release} was rolled back at {one.at} and does not get the traffic again: {one.why}"
+            fix = "mlp rollback --stack STACK, or stage another release; see docs/runbooks/ReleaseRolledBack.md"
+            return GateError("ML-GATE-209", message, fix)
+    return None
+
+
 @dataclass(frozen=True, kw_only=True)
 class LiveSlotGate:
     """What the engine calls before it creates or changes the live Service."""
 
-    cluster: Cluster
-    """Where to look: the same cluster that the provider changes."""
+    objects: Objects
+    """The stack's namespace, on the same cluster that the provider changes."""
     namespace: str
     digests: Mapping[Slot, str]
     """Slot -> digest of the record that was verified for it."""
+    autoscaled: bool = False
+    """Whether a slot's number of pods is its own; then the new slot gets as many as the old one has now."""
     patience_s: float = PATIENCE_S
 
     async def __call__(self, args: pulumi.ResourceHookArgs) -> None:
         """Return if traffic may go where the Service is about to send it; raise `GateError` if not."""
         slot = selected_slot(args.new_inputs)
-        read = _Reader(self.cluster, self.namespace).read
-        await wait_until_ready(slot, self.digests[slot], read, self.namespace, patience_s=self.patience_s)
+        before = selected_slot(args.old_inputs) if args.old_inputs else None
+        await asyncio.to_thread(self._prepare, before, slot)
+        await wait_until_ready(slot, self.digests[slot], self._facts, self.namespace, patience_s=self.patience_s)
+
+    def _prepare(self, before: Slot | None, slot: Slot) -> None:
+        try:
+            service = self.objects.one("service", LIVE_SERVICE)
+            refused = refusal(service, before, slot, self.digests[slot])
+            if refused is not None:
+                raise refused
+            if self.autoscaled and before is not None and before != slot:
+                self._scale(before, slot)
+        except SurroundingsError as error:
+            raise _unreadable(LIVE_SERVICE, error) from error
+
+    def _scale(self, before: Slot, slot: Slot) -> None:
+        """Give the new slot at least the pods that the old one has now; its autoscaler goes on from there."""
+        wanted, has = (self._facts(one).replicas or 0 for one in (before, slot))
+        if has < wanted:
+            path = [{"op": "replace", "path": "/spec/replicas", "value": wanted}]
+            self.objects.patch("deployment", slot_name(slot), path)
+
+    def _facts(self, slot: Slot) -> SlotFacts:
+        name = slot_name(slot)
+        try:
+            deployment = self.objects.one("deployment", name)
+            slices = slices_of(self.objects, name)
+        except SurroundingsError as error:
+            raise _unreadable(name, error) from error
+        if deployment is None:
+            return SlotFacts(replicas=None, record_digest=None, ready_endpoints=0)
+        return facts_of(deployment, slices)
+
+
+def slices_of(objects: Objects, service: str) -> list[Mapping[str, Any]]:
+    """The EndpointSlices of a Service."""
+    return [
+        one
+        for one in objects.every("endpointslice")
+        if ((one.get("metadata") or {}).get("labels") or {}).get(SERVICE_OF_SLICE) == service
+    ]
+
+
+def ready_addresses(slices: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Addresses of the ready endpoints. A pod that shuts down is not ready, although it may still stand there."""
+    endpoints = [endpoint for one in slices for endpoint in one.get("endpoints") or []]
+    ready = [one for one in endpoints if (one.get("conditions") or {}).get("ready") is True]
+    return sorted(address for one in ready for address in one.get("addresses") or [])
 
 
 def live_slot_hook(gate: LiveSlotGate) -> pulumi.ResourceHook:
@@ -128,54 +198,14 @@ def selected_slot(inputs: Mapping[str, Any] | None) -> Slot:
     raise GateError("ML-GATE-203", message, "pulumi config set live blue")
 
 
-class _Reader:
-    """Reads one slot's objects; connects only when asked, which is never in a preview."""
-
-    def __init__(self, cluster: Cluster, namespace: str) -> None:
-        self._cluster, self._namespace = cluster, namespace
-
-    def read(self, slot: Slot) -> SlotFacts:
-        """What the cluster says now; runs in a thread, since the client blocks.
-
-        Raises:
-            GateError: The cluster does not answer or refuses.
-        """
-        import urllib3  # noqa: PLC0415  (comes with the client library, which is slow to load)
-        from kubernetes import client  # noqa: PLC0415
-
-        name = slot_name(slot)
-        # JSON instead of the client's types: those refuse a slice whose list of endpoints is null, as an empty one is.
-        plain = {"_preload_content": False, "_request_timeout": TIMEOUT_S}
-        try:
-            with api_client(self._cluster) as connection:
-                # Typed as anything, since the types of the library do not know plain answers.
-                discovery: Any = client.DiscoveryV1Api(connection)
-                apps: Any = client.AppsV1Api(connection)
-                slices = discovery.list_namespaced_endpoint_slice(
-                    self._namespace,
-                    label_selector=f"kubernetes.io/service-name={name}",
-                    **plain,
-                )
-                deployment = apps.read_namespaced_deployment(name, self._namespace, **plain)
-        except client.ApiException as error:
-            if error.status == HTTPStatus.NOT_FOUND:
-                return SlotFacts(replicas=None, record_digest=None, ready_endpoints=0)
-            raise _unreadable(name, f"{error.status} {error.reason}") from error
-        except urllib3.exceptions.HTTPError as error:
-            raise _unreadable(name, type(error).__name__) from error
-        return facts_of(json.loads(deployment.data), json.loads(slices.data)["items"])
-
-
 def facts_of(deployment: Mapping[str, Any], slices: Iterable[Mapping[str, Any]]) -> SlotFacts:
     """The facts in a Deployment and in the EndpointSlices of its Service, as the API server writes them."""
-    endpoints = [endpoint for one in slices for endpoint in one.get("endpoints") or []]
     return SlotFacts(
         replicas=deployment["spec"].get("replicas", 1),
         record_digest=(deployment["metadata"].get("annotations") or {}).get(RECORD_DIGEST_ANNOTATION),
-        # A pod that shuts down is not ready, although its endpoint may still stand there.
-        ready_endpoints=sum(1 for endpoint in endpoints if (endpoint.get("conditions") or {}).get("ready") is True),
+        ready_endpoints=len(ready_addresses(slices)),
     )
 
 
-def _unreadable(name: str, why: str) -> GateError:
-    return GateError("ML-GATE-204", f"the cluster cannot be asked about {name}: {why}", "mlp cluster status")
+def _unreadable(name: str, error: SurroundingsError) -> GateError:
+    return GateError("ML-GATE-204", f"the cluster cannot be asked about {name}: {error.message}", "mlp cluster status")

@@ -1,26 +1,30 @@
 """The model of a stack: its slots, the Services in front of them, and the check whether its inputs have moved."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pulumi
 
 from infra.backing.pods import Resources
-from infra.cluster import Cluster
+from infra.cluster import Cluster, api_client
 from infra.delivery.gates import LiveSlotGate, live_slot_hook
 from infra.delivery.image import Images
 from infra.delivery.image_gate import ImageGate, image_hook
+from infra.delivery.jobs import Analysis, AnalysisArgs, JobArgs, Smoke
+from infra.delivery.proof import SwitchProof, switch_proof_hook
 from infra.delivery.slot import ModelSlot, ModelSlotArgs
 from infra.delivery.switch import Switch, SwitchArgs
 from infra.foundation import Foundation
-from infra.names import LIVE_SERVICE, PREVIEW_SERVICE, Slot
+from infra.names import ANALYSIS, LIVE_SERVICE, PREVIEW_SERVICE, SMOKE, Slot
 from infra.release import Evidence
 from infra.settings import Settings
 from infra.slots import Plan
 from infra.workloads.drift import DriftCheck, DriftCheckArgs
 from ml.security.image import scan_image
+from ml.stack.objects import KubernetesObjects
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +53,11 @@ class Model(pulumi.ComponentResource):
     def __init__(self, name: str, args: ModelArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("ml-pipeline:delivery:Model", name, None, opts)
         slots = {slot: self._slot(slot, args) for slot in args.settings.slots}
-        switch = self._switch(args, slots)
+        smoked = {slot: self._smoke(slot, one, args) for slot, one in slots.items()}
+        live = args.plan.live
+        switch = self._switch(args, after=[slots[live], smoked[live]])
+        if watched(args.settings.analysis.enabled, args.plan, args.evidence):
+            self._analysis(args, slots[live], switch)
         self._drift_check(args)
         self.live = switch.live_slot
         self.slots = {slot: {"release": one.release, "image": one.image} for slot, one in slots.items()}
@@ -89,8 +97,29 @@ class Model(pulumi.ComponentResource):
             look=partial(scan_image, args.root),
         )
 
-    def _switch(self, args: ModelArgs, slots: Mapping[Slot, ModelSlot]) -> Switch:
+    def _smoke(self, slot: Slot, runs: ModelSlot, args: ModelArgs) -> Smoke:
+        return Smoke(f"smoke-{slot}", JobArgs(**_job(SMOKE, slot, runs, args)), pulumi.ResourceOptions(parent=self))
+
+    def _analysis(self, args: ModelArgs, runs: ModelSlot, switch: Switch) -> Analysis:
         settings = args.settings
+        return Analysis(
+            "analysis",
+            AnalysisArgs(
+                **{**_job(ANALYSIS, args.plan.live, runs, args), "after": [switch.live]},
+                stack=settings.stack,
+                namespace_name=settings.namespace,
+                back=args.plan.idle,
+                prometheus_url=args.foundation.prometheus_url,
+                promise=settings.analysis.promise,
+            ),
+            pulumi.ResourceOptions(parent=self),
+        )
+
+    def _switch(self, args: ModelArgs, after: Sequence[pulumi.Resource]) -> Switch:
+        settings = args.settings
+        objects = KubernetesObjects(
+            partial(api_client, args.cluster), settings.namespace, f"cluster of {args.cluster.kubeconfig}"
+        )
         digests = {slot: evidence.digest for slot, evidence in args.evidence.items()}
         return Switch(
             "switch",
@@ -102,8 +131,16 @@ class Model(pulumi.ComponentResource):
                 preview_type=settings.exposed_as,
                 preview_node_port=settings.node_ports.preview,
                 node_host=args.cluster.node_host,
-                gate=live_slot_hook(LiveSlotGate(cluster=args.cluster, namespace=settings.namespace, digests=digests)),
-                live_after=slots[args.plan.live],
+                gate=live_slot_hook(
+                    LiveSlotGate(
+                        objects=objects,
+                        namespace=settings.namespace,
+                        digests=digests,
+                        autoscaled=settings.autoscaling.enabled,
+                    )
+                ),
+                proof=switch_proof_hook(SwitchProof(objects=objects, digests=digests)),
+                live_after=after,
             ),
             pulumi.ResourceOptions(parent=self),
         )
@@ -123,3 +160,24 @@ class Model(pulumi.ComponentResource):
             ),
             pulumi.ResourceOptions(parent=self),
         )
+
+
+def watched(enabled: bool, plan: Plan, evidence: Mapping[Slot, Evidence]) -> bool:  # noqa: FBT001  (the configuration's own word)
+    """Whether the live release is watched: a rollback goes to what has been proven, and is done when it is done."""
+    if not enabled or plan.idle is None:
+        return enabled
+    return evidence[plan.idle].digest in evidence[plan.live].champions
+
+
+def _job(name: str, slot: Slot, runs: ModelSlot, args: ModelArgs) -> dict[str, Any]:
+    """What both Jobs of the walk are made of."""
+    return {
+        "namespace": args.foundation.namespace,
+        "image": args.images.platform["worker"],
+        "service_account": args.foundation.accounts[name],
+        "key_secret": args.foundation.key_secret,
+        "slot": slot,
+        "slot_image": runs.image,
+        "evidence": args.evidence[slot],
+        "after": [runs],
+    }

@@ -37,6 +37,7 @@ from pulumi_kubernetes.core.v1.outputs import Container
 from pulumi_kubernetes.meta.v1 import LabelSelectorArgs, ObjectMetaArgs
 from pulumi_kubernetes.policy.v1 import PodDisruptionBudget, PodDisruptionBudgetSpecArgs
 
+from infra.autoscaling_settings import AutoscalingSettings
 from infra.backing.pods import Resources, container, http_probe, mount, pod_spec, scratch, secret_volume
 from infra.names import (
     API_KEY_HASHES_FILE,
@@ -50,7 +51,6 @@ from infra.names import (
     slot_name,
 )
 from infra.release import Evidence
-from infra.settings import AutoscalingSettings
 
 # What happens to a pod that has to go. First it only waits: kube-proxy on every node takes it out of the Services
 # meanwhile. Then SIGTERM: answers close their connections, requests that run are finished. The rest is slack.

@@ -1,5 +1,6 @@
 """Where traffic goes: the live Service and the preview Service. Moving the live one is the switch."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -36,12 +37,16 @@ class SwitchArgs:
     """Host part of a NodePort's URL."""
     gate: pulumi.ResourceHook
     """Runs before the live Service is created or changed."""
-    live_after: pulumi.Resource
-    """The slot that goes live."""
+    proof: pulumi.ResourceHook
+    """Runs after that."""
+    live_after: Sequence[pulumi.Resource]
+    """The slot that goes live, and its smoke test."""
 
 
 class Switch(pulumi.ComponentResource):
     """The Services `model` and `model-preview`."""
+
+    live: Service
 
     live_slot: pulumi.Output[str]
     """The slot that the live Service selects, from its outputs: after a failed update still the truth."""
@@ -50,20 +55,25 @@ class Switch(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: SwitchArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("ml-pipeline:delivery:Switch", name, None, opts)
-        live = Service(
+        self.live = live = Service(
             f"{name}-live",
-            metadata=_metadata(LIVE_SERVICE, args.namespace, awaited=args.live_type == "LoadBalancer"),
+            metadata=_live_metadata(args),
             spec=_spec(args.plan.live, args.live_type, args.live_node_port),
             opts=pulumi.ResourceOptions(
                 parent=self,
-                # Traffic moves after the slot it moves to has come up, and not at all when that failed.
-                depends_on=[args.live_after],
-                hooks=pulumi.ResourceHookBinding(before_create=[args.gate], before_update=[args.gate]),
+                # Traffic moves after the slot it moves to has come up and passed, and not at all when that failed.
+                depends_on=list(args.live_after),
+                hooks=pulumi.ResourceHookBinding(
+                    before_create=[args.gate],
+                    before_update=[args.gate],
+                    after_create=[args.proof],
+                    after_update=[args.proof],
+                ),
             ),
         )
         preview = Service(
             f"{name}-preview",
-            metadata=_metadata(PREVIEW_SERVICE, args.namespace, awaited=False),
+            metadata=_metadata(PREVIEW_SERVICE, args.namespace, {"skipAwait": "true"}),
             spec=_spec(args.plan.preview, args.preview_type, args.preview_node_port),
             opts=pulumi.ResourceOptions(parent=self),
         )
@@ -75,14 +85,21 @@ class Switch(pulumi.ComponentResource):
         )
 
 
-def _metadata(name: str, namespace: pulumi.Input[str], *, awaited: bool) -> ObjectMetaArgs:
+def _live_metadata(args: SwitchArgs) -> ObjectMetaArgs:
+    # The provider's wait is ten fixed seconds and takes an empty Service for a ready one; our proof knows better. Only
+    # the address of a load balancer is worth waiting for.
+    wait = {"timeoutSeconds": "300"} if args.live_type == "LoadBalancer" else {"skipAwait": "true"}
+    # The analysis moves the selector back by itself. Whether anybody else has moved it is asked by the gate, which
+    # says more than the conflict that the provider would end with.
+    return _metadata(LIVE_SERVICE, args.namespace, {**wait, "patchForce": "true"})
+
+
+def _metadata(name: str, namespace: pulumi.Input[str], orders: Mapping[str, str]) -> ObjectMetaArgs:
     return ObjectMetaArgs(
         name=name,
         namespace=namespace,
         labels=labels(MODEL, "serving"),
-        # The provider's wait is ten fixed seconds and takes an empty Service for a ready one; our gate knows better.
-        # Only the address of a load balancer is worth waiting for.
-        annotations={"pulumi.com/timeoutSeconds": "300"} if awaited else {"pulumi.com/skipAwait": "true"},
+        annotations={f"pulumi.com/{order}": value for order, value in orders.items()},
     )
 
 

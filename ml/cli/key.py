@@ -8,6 +8,7 @@ import typer
 from infra.names import API_KEY_FIELD, API_KEY_SECRET
 from ml.errors import SurroundingsError
 from ml.stack import cluster, config
+from ml.stack.objects import Objects
 from toolchain.paths import repo_root
 
 Root = Annotated[Path, typer.Option(hidden=True)]
@@ -25,7 +26,7 @@ def api_key(
     print(key_of(found, stack))
 
 
-def key_of(found: cluster.Objects, stack: str) -> str:
+def key_of(found: Objects, stack: str) -> str:
     """The key in the stack's Secret.
 
     Raises:

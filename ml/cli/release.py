@@ -16,7 +16,7 @@ from ml.release import store
 from ml.release.diff import differences
 from ml.release.ledger import at
 from ml.stack import cluster, config, slots
-from ml.stack.ledger import entries
+from ml.stack.entries import entries
 from ml.training import plan as plans
 from toolchain.paths import home, repo_root
 

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from ml.cli.search import shown
 from ml.stack import cluster, config, searches
+from ml.stack.objects import Objects
 from toolchain.paths import repo_root
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Searches in a stack's cluster: status, result.")
@@ -49,5 +50,5 @@ def result(
     print(f"{target}\nnext: mlp release create --through MONTH --search {target}")
 
 
-def _objects(stack: str) -> cluster.Objects:
+def _objects(stack: str) -> Objects:
     return cluster.objects(stack, config.read(repo_root(), stack).kube_context)

@@ -44,10 +44,10 @@ def require(root: Path, live: Release, idle: Release) -> None:
 
 
 def _descends(root: Path, release: Release, ancestor: Release) -> bool:
-    return any(digest == ancestor.digest for digest in _champions(root, release))
+    return any(digest == ancestor.digest for digest in champions(root, release))
 
 
-def _champions(root: Path, release: Release) -> Iterator[str]:
+def champions(root: Path, release: Release) -> Iterator[str]:
     """Digests of the champions of a release, the nearest first; ends where a record is missing or refused."""
     seen: set[str] = set()
     champion = release.record["champion"]

@@ -1,20 +1,17 @@
 """Reads what a stack really runs: the live slot, each slot's image, the platform's images, the tracking login.
 
-Asks only the cluster that was named for this project, and writes nothing but new entries of the release ledger. The
-judging functions take plain JSON objects.
+Asks only the cluster that was named for this project. The judging functions take plain JSON objects.
 """
 
 import base64
-import json
-import logging
 import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Protocol
+from functools import partial
+from typing import Any
 
-from infra.cluster import Cluster, api_client, named
+from infra.cluster import api_client, named
 from infra.names import (
     KNOWN_IMAGES,
     LIVE_SERVICE,
@@ -28,23 +25,10 @@ from infra.names import (
     slot_name,
 )
 from ml.errors import GateError, SurroundingsError
+from ml.stack.objects import KubernetesObjects, Objects
 from ml.stack.slots import Held, Running
 
-TIMEOUT_S = (3, 15)  # to connect, to answer
 _BY_DIGEST = re.compile(r".+@sha256:[0-9a-f]{64}")
-
-
-class Objects(Protocol):
-    """Objects of one namespace, as JSON."""
-
-    def one(self, kind: str, name: str) -> Mapping[str, Any] | None:
-        """The object, or None when it does not exist."""
-
-    def every(self, kind: str) -> list[Mapping[str, Any]]:
-        """All objects of the kind."""
-
-    def create(self, kind: str, manifest: Mapping[str, Any]) -> bool:
-        """Make an object; False when there is one of its name already, which stays as it is."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +42,8 @@ class Proven:
 
 def objects(stack: str, kube_context: str) -> Objects:
     """The stack's namespace on the cluster named by MLP_KUBECONFIG or else the local one."""
-    return _KubernetesObjects(named(os.environ, kube_context), namespace(stack))
+    place = named(os.environ, kube_context)
+    return KubernetesObjects(partial(api_client, place), namespace(stack), f"cluster of {place.kubeconfig}")
 
 
 def running(found: Objects) -> Running:
@@ -163,63 +148,3 @@ def _unready(deployment: Mapping[str, Any]) -> Iterable[str]:
     for name in ("updatedReplicas", "readyReplicas", "availableReplicas"):
         if status.get(name, 0) < wanted:
             yield f"{name} is {status.get(name, 0)} of {wanted}"
-
-
-class _KubernetesObjects:
-    """The real cluster. The client library loads with the first question: it is slow, and many commands ask none."""
-
-    _CALLS: Mapping[str, tuple[str, str]] = {
-        "service": ("CoreV1Api", "service"),
-        "secret": ("CoreV1Api", "secret"),
-        "deployment": ("AppsV1Api", "deployment"),
-        "statefulset": ("AppsV1Api", "stateful_set"),
-        "cronjob": ("BatchV1Api", "cron_job"),
-        "job": ("BatchV1Api", "job"),
-        "pod": ("CoreV1Api", "pod"),
-        "configmap": ("CoreV1Api", "config_map"),
-    }
-
-    def __init__(self, cluster: Cluster, space: str) -> None:
-        self._cluster, self._space = cluster, space
-
-    @cached_property
-    def _connection(self) -> Any:
-        # Its retries are reported by what we raise in the end, not by a warning for each.
-        logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
-        return api_client(self._cluster)
-
-    def one(self, kind: str, name: str) -> Mapping[str, Any] | None:
-        return self._ask("read", kind, name)
-
-    def every(self, kind: str) -> list[Mapping[str, Any]]:
-        answer = self._ask("list", kind) or {}
-        items: list[Mapping[str, Any]] = answer.get("items", [])
-        return items
-
-    def create(self, kind: str, manifest: Mapping[str, Any]) -> bool:
-        return self._ask("create", kind, manifest) is not None
-
-    def _ask(self, verb: str, kind: str, *named: str | Mapping[str, Any]) -> Mapping[str, Any] | None:
-        """The answer; None when a name is not there to be read, or is there and cannot be created again."""
-        import urllib3  # noqa: PLC0415  (comes with the client library)
-        from kubernetes import client  # noqa: PLC0415
-
-        api, noun = self._CALLS[kind]
-        where = f"cluster of {self._cluster.kubeconfig}"
-        try:
-            call = getattr(getattr(client, api)(self._connection), f"{verb}_namespaced_{noun}")
-            # The library's order: a name comes before the namespace, an object to create after it.
-            given = (self._space, *named) if verb == "create" else (*named, self._space)
-            answer = call(*given, _preload_content=False, _request_timeout=TIMEOUT_S)
-            found: Mapping[str, Any] = json.loads(answer.data)
-        except client.ApiException as error:
-            if error.status == (409 if verb == "create" else 404):
-                return None
-            message = f"{where} refused to {verb} {kind} in {self._space}: {error.status} {error.reason}"
-            raise SurroundingsError("ML-CLUSTER-022", message, "check the rights of the kubeconfig's user") from error
-        except urllib3.exceptions.HTTPError as error:
-            message = f"{where} does not answer: {type(error).__name__}"
-            raise SurroundingsError(
-                "ML-CLUSTER-020", message, "mlp cluster up, or export MLP_KUBECONFIG=FILE"
-            ) from error
-        return found

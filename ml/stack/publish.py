@@ -8,7 +8,8 @@ from ml.errors import ConfigError
 from ml.release.ledger import Entry
 from ml.release.store import verify
 from ml.stack import commands, ledger
-from ml.stack.cluster import Objects, node_port, secret
+from ml.stack.cluster import node_port, secret
+from ml.stack.objects import Objects
 from ml.stack.slots import State
 
 LOGIN_SECRET = "mlflow-auth"  # noqa: S105  (the name of the secret, not its value)

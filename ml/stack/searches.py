@@ -7,7 +7,7 @@ from typing import Any
 
 from infra.names import NAME_LABEL, namespace
 from ml.errors import UsageError
-from ml.stack.cluster import Objects
+from ml.stack.objects import Objects
 
 _JOB_LABEL = "batch.kubernetes.io/job-name"
 _PREFIX = "search-"

@@ -82,8 +82,8 @@ def alpha_of(look: int, limits: Limits) -> float:
     def spent(share: float) -> float:
         if share <= 0.0:
             return 0.0
-        normal = NormalDist()
-        return 2.0 - 2.0 * normal.cdf(normal.inv_cdf(1.0 - limits.alpha / 2.0) / math.sqrt(share))
+        # erfc, because 2 - 2 cdf is nought for the first looks, and then nothing could ever fail there
+        return math.erfc(NormalDist().inv_cdf(1.0 - limits.alpha / 2.0) / math.sqrt(2.0 * share))
 
     return spent(look / limits.looks) - spent((look - 1) / limits.looks)
 

@@ -123,7 +123,12 @@ class _Monitor(mocks.MockMonitor):
                 ignore_changes=tuple(request.ignoreChanges),
                 retain_on_delete=request.retainOnDelete,
                 protect=request.protect,
-                hooks=tuple(request.hooks.before_create) + tuple(request.hooks.before_update),
+                hooks=(
+                    *request.hooks.before_create,
+                    *request.hooks.before_update,
+                    *request.hooks.after_create,
+                    *request.hooks.after_update,
+                ),
                 secrets=frozenset(key for key, value in fields.items() if _is_secret(value)),
             ),
         )
@@ -230,7 +235,8 @@ class Checkout:
     def __init__(self, root: Path) -> None:
         self.root = root
         shutil.copytree(CHECKOUT / "images", root / "images", ignore=shutil.ignore_patterns("rootfs.tar"))
-        (root / "ml").symlink_to(CHECKOUT / "ml")  # only read
+        for ours in ("ml", "infra"):
+            (root / ours).symlink_to(CHECKOUT / ours)  # only read
         (root / "images/base/rootfs.tar").write_bytes(b"a file system")
         binary = root / ".build/images/kube-state-metrics/kube-state-metrics"
         binary.parent.mkdir(parents=True)

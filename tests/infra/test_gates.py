@@ -1,9 +1,15 @@
 """The last look before traffic moves."""
 
+import json
+from dataclasses import asdict
+from types import SimpleNamespace
+
 import pytest
 
-from infra.delivery.gates import SlotFacts, facts_of, flaws, selected_slot, wait_until_ready
+from infra.delivery.gates import LiveSlotGate, SlotFacts, facts_of, flaws, refusal, selected_slot, wait_until_ready
+from ml.delivery.traffic import RolledBack
 from ml.errors import GateError
+from tests.ml.stack.fakes import Namespace
 
 DIGEST = "d" * 64
 GOOD = SlotFacts(replicas=3, record_digest=DIGEST, ready_endpoints=3)
@@ -98,13 +104,91 @@ def test_a_service_that_selects_no_slot_is_refused(inputs):
         selected_slot(inputs)
 
 
+def endpoint(address, *, ready):
+    return {"addresses": [address], "conditions": {"ready": ready}}
+
+
 def test_only_ready_endpoints_count_over_all_slices():
     slices = [
-        {"endpoints": [{"conditions": {"ready": True}}, {"conditions": {"ready": False}}]},
+        {"endpoints": [endpoint("10.0.0.1", ready=True), endpoint("10.0.0.2", ready=False)]},
         {"endpoints": None},
-        {"endpoints": [{"conditions": {"ready": True}}, {}, {"conditions": {"ready": None}}]},
+        {"endpoints": [endpoint("10.0.0.3", ready=True), {}, endpoint("10.0.0.4", ready=None)]},
     ]
 
     assert facts_of({"metadata": {}, "spec": {}}, slices) == SlotFacts(
         replicas=1, record_digest=None, ready_endpoints=2
     )
+
+
+def service(slot, *marks):
+    marked = json.dumps([asdict(mark) for mark in marks])
+    return {
+        "metadata": {"resourceVersion": "1", "annotations": {"ml-pipeline/rolled-back": marked}},
+        "spec": {"selector": {"ml-pipeline/slot": slot}},
+    }
+
+
+BAD = RolledBack(release="flights-0002", record_digest=DIGEST, at="2013-08-01T00:00:00Z", why="errors")
+OTHER = RolledBack(release="flights-0003", record_digest="e" * 64, at="2013-08-01T00:00:00Z", why="errors")
+
+
+@pytest.mark.parametrize(
+    ("found", "before", "code"),
+    [
+        (None, None, None),  # the first release
+        (service("blue"), "blue", None),
+        (service("green"), "blue", None),  # moved already, by a run that was cut off
+        (service("teal"), "blue", "ML-GATE-208"),
+        (service("blue"), "green", "ML-GATE-208"),  # to green again, which somebody has moved away from
+        (service("blue", BAD), "blue", "ML-GATE-209"),
+        (service("blue", OTHER), "blue", None),
+        (service("green", BAD), "blue", None),
+    ],
+)
+def test_the_live_service_itself_may_speak_against_a_switch_to_green(found, before, code):
+    refused = refusal(found, before, "green", DIGEST)
+
+    assert (None if refused is None else refused.code) == code
+
+
+def space(*, live="blue", replicas=3):
+    found = Namespace()
+    for slot in ("blue", "green"):
+        found.slot(slot, "flights-0001", record_digest=DIGEST)
+        found.objects["deployment", f"model-{slot}"]["metadata"]["resourceVersion"] = "1"
+    found.objects["deployment", "model-blue"]["spec"]["replicas"] = replicas
+    found.live(live)
+    addresses = [endpoint(f"10.0.0.{index}", ready=True) for index in range(replicas)]
+    labels = {"kubernetes.io/service-name": "model-green"}
+    found.objects["endpointslice", "green"] = {"metadata": {"labels": labels}, "endpoints": addresses}
+    return found
+
+
+def switch_to(slot, before):
+    def inputs(one):
+        return {"spec": {"selector": {"ml-pipeline/slot": one}}}
+
+    return SimpleNamespace(new_inputs=inputs(slot), old_inputs=inputs(before))
+
+
+@pytest.mark.parametrize(("autoscaled", "patched"), [(True, [("deployment", "model-green")]), (False, [])])
+async def test_the_new_slot_gets_as_many_pods_as_the_old_one_has_now(autoscaled, patched):
+    found = space(replicas=5)
+    if not autoscaled:
+        found.objects["deployment", "model-green"]["spec"]["replicas"] = 5
+    gate = LiveSlotGate(objects=found, namespace="ml-x", digests={"green": DIGEST}, autoscaled=autoscaled, patience_s=0)
+
+    await gate(switch_to("green", "blue"))
+
+    assert found.patched == patched
+    assert found.objects["deployment", "model-green"]["spec"]["replicas"] == 5
+
+
+async def test_a_refused_switch_scales_nothing():
+    found = space(replicas=5)
+    found.objects["service", "model"] = service("blue", BAD)
+    gate = LiveSlotGate(objects=found, namespace="ml-x", digests={"green": DIGEST}, autoscaled=True, patience_s=0)
+
+    with pytest.raises(GateError, match="ML-GATE-209"):
+        await gate(switch_to("green", "blue"))
+    assert found.patched == []

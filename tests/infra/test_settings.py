@@ -113,6 +113,7 @@ BAD = {
     "serviceType": ["loadbalancer", "ExternalName", ""],
     "nodePorts": [{"live": 80}, {"live": 30080, "preview": 30080}, {"web": 30080}, {"live": True}],
     "autoscaling": [{"enabled": "yes"}, {"min": 4, "max": 3}, {"cpu": 0}, {"minimum": 1}],
+    "analysis": [{"enabled": 1}, {"seconds": 5}, {"errorShare": "much"}, {"slowSeconds": 0.3}, {"second": 60}, "60"],
     "registry": ["https://registry", "", "a b"],
     "build": ["no", "True", "1"],
     "images": [{"mlflow": "mlflow:3"}, {"mlflw": DIGEST}, {"mlflow": ""}, {"mlflow": f"x@sha256:{'A' * 64}"}],

@@ -25,6 +25,12 @@ def checkout(tmp_path):
         "ml/errors.py": "",
         "ml/drift/__init__.py": "",
         "ml/drift/__main__.py": "from ml import errors",
+        "ml/delivery/__init__.py": "",
+        "ml/delivery/__main__.py": "from infra import names",
+        "ml/release/schema/ledger.json": "{}",
+        "infra/__init__.py": "",
+        "infra/names.py": "",
+        "infra/settings.py": "",
         "ml/serving/__init__.py": "",
         ".build/images/kube-state-metrics/kube-state-metrics": "binary",
     }
@@ -54,6 +60,11 @@ def test_the_worker_gets_what_it_imports_of_ours_and_nothing_else(checkout):
         "ml/errors.py",
         "ml/drift/__init__.py",
         "ml/drift/__main__.py",
+        "ml/delivery/__init__.py",
+        "ml/delivery/__main__.py",
+        "ml/release/schema/ledger.json",
+        "infra/__init__.py",
+        "infra/names.py",
     }
 
 

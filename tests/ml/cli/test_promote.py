@@ -8,6 +8,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from ml.cli.promote import promote, rollback
+from ml.delivery.traffic import selected
 from ml.errors import PipelineError
 from ml.stack import config
 from ml.stack.slots import Held
@@ -222,3 +223,37 @@ def test_an_acceptance_that_is_none_is_refused_by_every_command(tmp_path: Path, 
 
     assert error.code == "ML-CONF-014"
     assert "acceptWaivers.scan/dependencies" in error.message
+
+
+def test_a_rollback_moves_the_traffic_first_and_again_changes_nothing(
+    two: Path, spaces: dict[str, Namespace], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for slot, release in (("blue", "flights-0001"), ("green", "flights-0002")):
+        spaces["ml-prod"].slot(slot, release)
+    spaces["ml-prod"].live("green")
+    seen: list[tuple[object, str]] = []
+
+    def up(root: Path, stack: str) -> None:
+        seen.append((selected(spaces["ml-prod"].one("service", "model")), config.read(root, stack).state.live))
+
+    monkeypatch.setattr("ml.stack.commands.up", up)
+    monkeypatch.setattr("ml.stack.publish.publish", lambda *_: ["published"])
+    first, second = (run(two, "rollback", "--stack", "prod") for _ in range(2))
+
+    assert seen == [("blue", "blue"), ("blue", "blue")]
+    assert "slot blue has the traffic again" in first.output
+    assert "has the traffic again" not in second.output
+    assert (first.exit_code, second.exit_code) == (0, 0)
+
+
+def test_a_rollback_to_a_slot_without_pods_is_refused_before_anything_moves(
+    two: Path, spaces: dict[str, Namespace]
+) -> None:
+    spaces["ml-prod"].slot("blue", "flights-0001")["status"]["readyReplicas"] = 0
+    spaces["ml-prod"].slot("green", "flights-0002")
+    spaces["ml-prod"].live("green")
+    before = (two / "Pulumi.prod.yaml").read_text()
+
+    assert refusal(run(two, "rollback", "--stack", "prod")).code == "ML-LIVE-001"
+    assert selected(spaces["ml-prod"].one("service", "model")) == "green"
+    assert (two / "Pulumi.prod.yaml").read_text() == before

@@ -4,7 +4,7 @@ import base64
 import copy
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,6 +24,9 @@ class Namespace:
 
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str], dict[str, Any]] = {}
+        self.patched: list[tuple[str, str]] = []
+        self.before_patch: list[Callable[[], None]] = []
+        """What happens in the cluster right before each of the next patches."""
 
     def one(self, kind: str, name: str) -> Mapping[str, Any] | None:
         return copy.deepcopy(self.objects.get((kind, name)))
@@ -35,6 +38,30 @@ class Namespace:
         """As the API server: a name is given once."""
         key = (kind, str(manifest["metadata"]["name"]))
         return self.objects.setdefault(key, stored := copy.deepcopy(dict(manifest))) is stored
+
+    def patch(self, kind: str, name: str, patch: Sequence[Mapping[str, Any]]) -> bool:
+        """As the API server: all operations or none."""
+        if self.before_patch:
+            self.before_patch.pop(0)()
+        changed = copy.deepcopy(self.objects[kind, name])
+        for step in patch:
+            *above, last = [part.replace("~1", "/").replace("~0", "~") for part in step["path"].split("/")[1:]]
+            place = changed
+            for part in above:
+                place = place[part]
+            if step["op"] == "test" and place.get(last) != step["value"]:
+                return False
+            place[last] = step["value"]
+        changed["metadata"]["resourceVersion"] = str(int(changed["metadata"]["resourceVersion"]) + 1)
+        self.objects[kind, name] = changed
+        self.patched.append((kind, name))
+        return True
+
+    def ask(self, service: str, path: str) -> Mapping[str, Any] | None:
+        """A pod of the slot that the Service selects answers."""
+        selector = self.objects["service", service]["spec"]["selector"]
+        deployment = self.objects["deployment", slot_name(selector[SLOT_LABEL])]
+        return {"digest": deployment["metadata"]["annotations"][RECORD_DIGEST_ANNOTATION]} if path == "ready" else None
 
     def slot(self, slot: str, release: str, *, record_digest: str = DIGEST, letter: str = "a") -> dict[str, Any]:
         """A slot's Deployment with three ready pods."""
@@ -54,7 +81,10 @@ class Namespace:
 
     def live(self, slot: str) -> None:
         """The live Service selects this slot."""
-        self.objects["service", LIVE_SERVICE] = {"spec": {"selector": {SLOT_LABEL: slot}, "ports": [{"port": 80}]}}
+        self.objects["service", LIVE_SERVICE] = {
+            "metadata": {"resourceVersion": "1", "annotations": {}},
+            "spec": {"selector": {SLOT_LABEL: slot}, "ports": [{"port": 80}]},
+        }
 
     def platform(self, letter: str = "b") -> None:
         """One Deployment, one StatefulSet and one CronJob with platform images."""
@@ -93,6 +123,12 @@ class _Handler(BaseHTTPRequestHandler):
         manifest = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         made = self.spaces[parts[0]].create(parts[1].removesuffix("s"), manifest)
         self._answer(201 if made else 409, manifest if made else {"reason": "AlreadyExists"})
+
+    def do_PATCH(self) -> None:
+        parts = self.path.partition("?")[0].split("/namespaces/")[1].split("/")
+        patch = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        done = self.spaces[parts[0]].patch(parts[1].removesuffix("s"), parts[2], patch)
+        self._answer(200 if done else 422, {} if done else {"reason": "Invalid"})
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  (the name that http.server gives it)
         """Silent."""

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from ml.cli.release import app
 from ml.errors import GateError, PipelineError, TransientError, UsageError
 from ml.release import store
-from ml.stack import cluster, ledger
+from ml.stack import cluster, entries, ledger
 from ml.stack.publish import publish
 from ml.stack.slots import Held, State
 from tests.ml.release.folders import write_release
@@ -40,7 +40,7 @@ def record(root: Path, space: Any, now: datetime = FIRST) -> Any:
 
 
 def releases(space: Namespace) -> list[str]:
-    return [entry.release for entry in ledger.entries(space, "staging")]
+    return [entry.release for entry in entries.entries(space, "staging")]
 
 
 def test_each_switch_is_one_entry_and_the_same_call_adds_none(root: Path) -> None:
@@ -86,7 +86,7 @@ def test_of_two_writers_at_once_both_end_in_one_chain(root: Path) -> None:
     racing = Racing(space, root, times=1)
     record(root, racing, SECOND)
 
-    assert [entry.who for entry in ledger.entries(racing, "staging")] == ["somebody else", "me"]
+    assert [entry.who for entry in entries.entries(racing, "staging")] == ["somebody else", "me"]
 
 
 def test_a_writer_that_always_comes_too_late_says_so(root: Path) -> None:

@@ -1,0 +1,112 @@
+"""The proof after the switch: a hook that runs right after the live Service was created or changed.
+
+The provider would wait ten fixed seconds and then call a Service without pods ready. This asks what matters: that the
+Service's endpoints are the ready pods of the slot and nobody else, and that those answer with the release's record.
+What cannot be proven is taken back at once, and the update fails.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any, Final
+
+import pulumi
+
+from infra.delivery.gates import ready_addresses, selected_slot, slices_of
+from infra.names import LIVE_SERVICE, Slot, slot_name
+from ml.delivery.traffic import give_back
+from ml.errors import GateError, PipelineError
+from ml.stack.objects import Objects
+
+PATIENCE_S: Final = 30.0
+PAUSE_S: Final = 0.1
+ANSWERS: Final = 5
+"""So many answers in a row must come from the release: the API server picks a pod of the Service for each."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What the cluster shows after the switch."""
+
+    live: Sequence[str]
+    """Ready addresses behind the live Service."""
+    slot: Sequence[str]
+    """Ready addresses of the slot's own Service."""
+    answers: Sequence[str | None]
+    """The record digests that answered."""
+
+
+def doubts(slot: Slot, seen: Seen, digest: str) -> list[str]:
+    """What still speaks against the switch being complete; empty when it is proven."""
+    found = []
+    if not seen.live or list(seen.live) != list(seen.slot):
+        found.append(
+            f"service {LIVE_SERVICE} has the ready endpoints {list(seen.live)}; must be those of slot {slot}: "
+            f"{list(seen.slot)}"
+        )
+    wrong = [answer for answer in seen.answers if answer != digest]
+    if wrong or not seen.answers:
+        found.append(f"service {LIVE_SERVICE} answers with record {wrong[0] if wrong else None!r}; must be {digest!r}")
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class SwitchProof:
+    """What the engine calls after it has created or changed the live Service."""
+
+    objects: Objects
+    digests: Mapping[Slot, str]
+    patience_s: float = PATIENCE_S
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    clock: Callable[[], float] = monotonic
+    say: Callable[[str], None] = pulumi.log.info
+
+    async def __call__(self, args: pulumi.ResourceHookArgs) -> None:
+        """Return once the switch is proven.
+
+        Raises:
+            GateError: It is not, within the patience; says whether the earlier slot has the traffic again.
+        """
+        slot = selected_slot(args.new_inputs)
+        before = selected_slot(args.old_inputs) if args.old_inputs else None
+        began = self.clock()
+        while found := doubts(slot, await asyncio.to_thread(self._look, slot), self.digests[slot]):
+            if self.clock() - began >= self.patience_s:
+                undone = await asyncio.to_thread(self._undo, before, slot)
+                message = f"the switch to slot {slot} is not proven after {self.patience_s:g} s; {undone}: "
+                raise GateError("ML-GATE-210", message + "; ".join(found), "pulumi up --refresh")
+            await self.sleep(PAUSE_S)
+        self.say(f"slot {slot} has the traffic, proven {self.clock() - began:.2f} s after the switch")
+
+    def _look(self, slot: Slot) -> Seen:
+        live, own = (ready_addresses(slices_of(self.objects, name)) for name in (LIVE_SERVICE, slot_name(slot)))
+        answers: list[str | None] = []
+        # As long as the endpoints are not right, what answers says nothing.
+        while live == own and len(answers) < ANSWERS and set(answers) <= {self.digests[slot]}:
+            answers.append(_digest(self.objects.ask(LIVE_SERVICE, "ready")))
+        return Seen(live=live, slot=own, answers=answers)
+
+    def _undo(self, before: Slot | None, slot: Slot) -> str:
+        if before in (None, slot):
+            return "there is no earlier slot to go back to"
+        try:
+            give_back(self.objects, str(before), None)
+        except PipelineError as error:
+            return f"and it could not be undone ({error.message})"
+        return f"slot {before} has the traffic again"
+
+
+def switch_proof_hook(proof: SwitchProof) -> pulumi.ResourceHook:
+    """The proof as a hook for the live Service's `after_create` and `after_update`."""
+
+    async def after(args: pulumi.ResourceHookArgs) -> None:
+        """Prove that the slot has the traffic."""
+        await proof(args)
+
+    return pulumi.ResourceHook("live-slot-answers", after)
+
+
+def _digest(ready: Mapping[str, Any] | None) -> str | None:
+    found = (ready or {}).get("digest")
+    return None if found is None else str(found)

@@ -1,0 +1,150 @@
+"""Whether a release that takes traffic is as good as promised: the questions, asked of pooled counts. Pure.
+
+Each question has its own limit and its own alpha over all looks (`ml.statistics.live`). The release passes when every
+question passes, and fails with the first that fails. What the last look leaves open is inconclusive, which promotes
+nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+from ml.delivery.counts import Totals
+from ml.delivery.promise import Promise
+from ml.drift.live import Live
+from ml.drift.live import section as drift_section
+from ml.statistics.live import Limits, Outcome, judge
+
+LOOKS_ALPHA: Final = 0.01
+"""Of each question over all its looks: a release that is exactly at a limit is rolled back by chance this often."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What one question came to: `value` against `limit`, with the counts that it rests on."""
+
+    question: str
+    outcome: Outcome
+    reason: str
+    value: float | None
+    limit: float
+    counts: tuple[int, int]
+    champion: tuple[int, int] = (0, 0)
+    query: str = ""
+    """Shows the same in Prometheus."""
+
+    def words(self) -> str:
+        """One line for a person."""
+        value = "no value" if self.value is None else f"{self.value:.4g}"
+        of = f" ({self.counts[1]} of {self.counts[0]})"
+        return f"{self.question}: {value}{of}, limit {self.limit:g}: {self.outcome}, {self.reason}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """One look at all questions."""
+
+    outcome: Outcome
+    answers: Sequence[Answer] = field(default_factory=tuple)
+
+    @property
+    def deciding(self) -> Sequence[Answer]:
+        """The answers that the outcome rests on: those that failed, or were left open."""
+        return [answer for answer in self.answers if answer.outcome == self.outcome]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Window:
+    """What has been counted so far."""
+
+    candidate: Totals
+    """Since the switch."""
+    champion: Totals = field(default_factory=Totals)
+    """In a time before the switch; empty where there is no champion."""
+    probes: int = 0
+    """How many of the candidate's rows were sent by ourselves."""
+
+
+def look(promise: Promise, serving: Mapping[str, Any], window: Window, number: int) -> Verdict:
+    """Judge a candidate's counts.
+
+    Args:
+        promise: The limits.
+        serving: The candidate's `serving.json`: the reference of its answers.
+        window: The counts.
+        number: Which look this is, from 1 to `promise.looks`.
+    """
+    mine, champion = window.candidate, window.champion
+    answers = [
+        _share(promise, number, "errors", _Share(_errors(mine), _errors(champion), promise.error_share)),
+        _share(promise, number, "slow answers", _Share(_slow(mine), _slow(champion), promise.slow_share)),
+        _share(promise, number, "lost rows", _Share(_lost(mine), _lost(champion), promise.lost_share)),
+    ]
+    moved = _moved(promise, serving, mine, window.probes)
+    if moved is not None:
+        answers.append(moved)
+    return Verdict(outcome=_together([answer.outcome for answer in answers]), answers=answers)
+
+
+class _Share(NamedTuple):
+    candidate: tuple[int, int]
+    champion: tuple[int, int]
+    limit: float
+
+
+def _errors(totals: Totals) -> tuple[int, int]:
+    return totals.requests, totals.errors
+
+
+def _slow(totals: Totals) -> tuple[int, int]:
+    return totals.timed, totals.slow
+
+
+def _lost(totals: Totals) -> tuple[int, int]:
+    return totals.rows, totals.lost
+
+
+def _share(promise: Promise, number: int, question: str, asked: _Share) -> Answer:
+    limits = Limits(share=asked.limit, ratio=promise.ratio, looks=promise.looks, alpha=LOOKS_ALPHA)
+    found = judge(asked.candidate, asked.champion, number, limits)
+    outcome, reason = found.outcome, found.reason
+    total, count = asked.candidate
+    if outcome != "fail" and total < promise.requests:
+        outcome, reason = "inconclusive", "live-too-few-requests"
+    return Answer(
+        question=question,
+        outcome=outcome,
+        reason=reason,
+        value=count / total if total else None,
+        limit=asked.limit,
+        counts=asked.candidate,
+        champion=asked.champion,
+    )
+
+
+def _moved(promise: Promise, serving: Mapping[str, Any], candidate: Totals, probes: int) -> Answer | None:
+    """Whether the answers lie elsewhere than in training; None where too few came from clients to say."""
+    of_clients = candidate.rows - candidate.lost - probes
+    if of_clients < promise.score_rows or of_clients < 4 * probes:
+        return None
+    scores = {name: {label: float(n) for label, n in bins.items()} for name, bins in candidate.scores.items()}
+    statistics = drift_section(serving, Live(features={}, predictions=scores))["prediction"]
+    psis = {name: one["psi"] for name, one in statistics.items() if one.get("psi") is not None}
+    if not psis:
+        return None
+    output, value = max(psis.items(), key=lambda item: item[1])
+    failed = value > promise.score_psi
+    return Answer(
+        question=f"answers moved ({output}, PSI)",
+        outcome="fail" if failed else "pass",
+        reason="live-answers-moved" if failed else "ok",
+        value=float(value),
+        limit=promise.score_psi,
+        counts=(candidate.rows, of_clients),
+    )
+
+
+def _together(outcomes: Sequence[Outcome]) -> Outcome:
+    if "fail" in outcomes:
+        return "fail"
+    return "inconclusive" if "inconclusive" in outcomes else "pass"

@@ -1,0 +1,110 @@
+"""Gives the traffic back to the earlier slot, and writes on the live Service which release it was taken from.
+
+One request does both, so that nobody ever sees the one without the other; run again, it changes nothing. Used by the
+analysis Job, which acts by itself, and by `mlp rollback`, where a person does.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from ml.errors import GateError, TransientError
+from ml.stack.objects import Objects
+
+SERVICE: Final = "model"
+SLOT: Final = "ml-pipeline/slot"
+ROLLED_BACK: Final = "ml-pipeline/rolled-back"
+"""Annotation of the live Service: JSON, the releases that traffic was taken from, the newest last."""
+KEPT: Final = 20
+_TRIES: Final = 5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RolledBack:
+    """A release that lost the traffic; the gate of the switch refuses it from then on."""
+
+    release: str
+    record_digest: str
+    at: str
+    """UTC."""
+    why: str
+
+
+def rolled_back(service: Mapping[str, Any] | None) -> list[RolledBack]:
+    """The releases that the live Service says were rolled back, the oldest first.
+
+    Raises:
+        GateError: If the annotation is not what we write: whoever edited it may have dropped a release.
+    """
+    annotations = ((service or {}).get("metadata") or {}).get("annotations") or {}
+    try:
+        return [RolledBack(**entry) for entry in json.loads(annotations.get(ROLLED_BACK, "[]"))]
+    except (ValueError, TypeError) as error:
+        message = f"service {SERVICE}: annotation {ROLLED_BACK} cannot be read: {error}"
+        raise GateError("ML-LIVE-002", message, f"kubectl annotate service {SERVICE} {ROLLED_BACK}-") from error
+
+
+def selected(service: Mapping[str, Any] | None) -> str | None:
+    """The slot that the live Service selects."""
+    selector = ((service or {}).get("spec") or {}).get("selector") or {}
+    found = selector.get(SLOT)
+    return None if found is None else str(found)
+
+
+def give_back(found: Objects, to: str, mark: RolledBack | None) -> bool:
+    """Let the live Service select a slot.
+
+    Args:
+        found: The stack's namespace.
+        to: The slot that gets the traffic.
+        mark: The release that it is taken from, if that must not come back.
+
+    Returns:
+        Whether anything was changed.
+
+    Raises:
+        GateError: `ML-LIVE-001` the slot cannot take the traffic: no pod of it is ready.
+        TransientError: `ML-LIVE-003` others kept changing the Service at the same time.
+    """
+    _require_ready(found, to)
+    for _ in range(_TRIES):
+        service = found.one("service", SERVICE)
+        changes = _changes(service, to, mark)
+        if service is None or not changes:
+            return False
+        version = service["metadata"]["resourceVersion"]
+        guard = {"op": "test", "path": "/metadata/resourceVersion", "value": version}
+        if found.patch("service", SERVICE, [guard, *changes]):
+            return True
+    message = f"service {SERVICE}: somebody else changed it {_TRIES} times in between"
+    raise TransientError("ML-LIVE-003", message, "the same command again")
+
+
+def _changes(service: Mapping[str, Any] | None, to: str, mark: RolledBack | None) -> Sequence[Mapping[str, Any]]:
+    """The operations of a JSON patch that are still needed."""
+    changes: list[Mapping[str, Any]] = []
+    if selected(service) != to:
+        changes.append({"op": "add", "path": f"/spec/selector/{_pointer(SLOT)}", "value": to})
+    known = rolled_back(service)
+    if mark is not None and mark.record_digest not in {entry.record_digest for entry in known}:
+        value = json.dumps([asdict(entry) for entry in [*known, mark][-KEPT:]])
+        if not ((service or {}).get("metadata") or {}).get("annotations"):
+            changes.append({"op": "add", "path": "/metadata/annotations", "value": {}})
+        changes.append({"op": "add", "path": f"/metadata/annotations/{_pointer(ROLLED_BACK)}", "value": value})
+    return changes
+
+
+def _pointer(name: str) -> str:
+    """A key in a JSON pointer (RFC 6901)."""
+    return name.replace("~", "~0").replace("/", "~1")
+
+
+def _require_ready(found: Objects, slot: str) -> None:
+    deployment = found.one("deployment", f"{SERVICE}-{slot}") or {}
+    ready = (deployment.get("status") or {}).get("readyReplicas") or 0
+    if ready < 1:
+        message = (
+            f"slot {slot}: deployment {SERVICE}-{slot} has {ready} ready pods; must have at least 1 to take traffic"
+        )
+        raise GateError("ML-LIVE-001", message, f"kubectl describe deployment {SERVICE}-{slot}")

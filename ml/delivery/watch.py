@@ -1,0 +1,95 @@
+"""Watches a release that has just got the traffic, until it has kept its promise or broken it.
+
+Pure but for its `World`, which reads Prometheus, sends probes and keeps the time; the tests give it one of their own.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol
+
+from ml.delivery.analysis import Answer, Verdict, Window, look
+from ml.delivery.counts import Pool, Reading, Totals
+from ml.delivery.promise import Promise
+
+PROBED_BY: Final = 0.7
+"""Part of the time in which all probes are sent: the rest lets Prometheus scrape what they came to."""
+BEFORE_S: Final = 600
+"""The champion is compared by what it did in this long before the switch."""
+
+
+class World(Protocol):
+    """What the watch needs of the outside. A reading is None when Prometheus does not answer."""
+
+    def candidate(self) -> Reading | None:
+        """The candidate's counters now."""
+
+    def champion(self, ago_s: float) -> Reading | None:
+        """The champion's counters so many seconds ago; None as well where there is no champion."""
+
+    def probe(self, count: int) -> int:
+        """Send predictions through the live Service; how many rows were sent."""
+
+    def wait_until(self, seconds: float) -> None:
+        """Return so many seconds after the watch began."""
+
+
+def watch(
+    world: World, promise: Promise, serving: Mapping[str, Any], progress: Callable[[int, Verdict], None]
+) -> Verdict:
+    """Look at the release until it fails, or until its time is up.
+
+    Args:
+        world: The outside.
+        promise: What it must keep.
+        serving: The candidate's `serving.json`.
+        progress: Called with every look and what it came to.
+
+    Returns:
+        The last verdict. Where Prometheus did not answer the last question, it is inconclusive.
+    """
+    champion = _champion(world, promise)
+    first = world.candidate()
+    pool = None if first is None else Pool(first)
+    probes, seen, verdict = 0, 0, _blind()
+    for number in range(1, promise.looks + 1):
+        probes += world.probe(_missing(promise, number, max(seen, probes)))
+        world.wait_until(promise.seconds * number / promise.looks)
+        now = world.candidate()
+        if now is None:
+            verdict = _blind()
+        else:
+            pool = Pool(now) if pool is None else pool
+            pool.add(now)
+            totals = pool.totals(promise.slow_s)
+            seen = totals.requests
+            verdict = look(promise, serving, Window(candidate=totals, champion=champion, probes=probes), number)
+        progress(number, verdict)
+        if verdict.outcome == "fail":
+            break
+    return verdict
+
+
+def _champion(world: World, promise: Promise) -> Totals:
+    first, last = world.champion(BEFORE_S), world.champion(0)
+    if last is None:
+        return Totals()
+    pool = Pool(first or {})
+    pool.add(last)
+    return pool.totals(promise.slow_s)
+
+
+def _missing(promise: Promise, number: int, seen: int) -> int:
+    """How many predictions to send before this look, so that there are enough in time, whatever clients send."""
+    left = max(round(promise.looks * PROBED_BY) - number + 1, 0)
+    return -(-max(promise.requests - seen, 0) // left) if left else 0
+
+
+def _blind() -> Verdict:
+    answer = Answer(
+        question="counters",
+        outcome="inconclusive",
+        reason="live-no-metrics",
+        value=None,
+        limit=0.0,
+        counts=(0, 0),
+    )
+    return Verdict(outcome="inconclusive", answers=(answer,))

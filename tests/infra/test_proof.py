@@ -1,0 +1,116 @@
+"""The proof after the switch: what it takes, and that what cannot be proven is taken back."""
+
+import pytest
+
+from infra.delivery.proof import Seen, SwitchProof, doubts
+from ml.delivery.traffic import selected
+from ml.errors import GateError
+from tests.infra.test_gates import DIGEST, endpoint, space, switch_to
+
+ADDRESSES = ["10.0.0.0", "10.0.0.1", "10.0.0.2"]
+
+
+def seen(**changed):
+    return Seen(**{"live": ADDRESSES, "slot": ADDRESSES, "answers": [DIGEST] * 5, **changed})
+
+
+def test_the_slot_s_endpoints_and_its_answers_prove_a_switch():
+    assert doubts("green", seen(), DIGEST) == []
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (seen(live=[]), "has the ready endpoints []"),
+        (seen(live=[], slot=[]), "has the ready endpoints []"),
+        (seen(live=[*ADDRESSES, "10.0.0.9"]), "must be those of slot green"),
+        (seen(live=ADDRESSES[:2]), "must be those of slot green"),
+        (seen(answers=[]), "answers with record None"),
+        (seen(answers=[DIGEST, "e" * 64]), "answers with record 'eeee"),
+        (seen(answers=[None]), "answers with record None"),
+    ],
+)
+def test_anything_less_is_a_doubt(found, said):
+    assert said in "; ".join(doubts("green", found, DIGEST))
+
+
+class Clock:
+    def __init__(self):
+        self.now, self.said = 0.0, []
+
+    async def sleep(self, seconds):
+        self.now += seconds
+
+    def __call__(self):
+        return self.now
+
+
+def switched(live_endpoints=3):
+    """A cluster right after the switch to green."""
+    found = space(live="green")
+    labels = {"kubernetes.io/service-name": "model"}
+    endpoints = [endpoint(f"10.0.0.{index}", ready=True) for index in range(live_endpoints)]
+    found.objects["endpointslice", "live"] = {"metadata": {"labels": labels}, "endpoints": endpoints}
+    return found
+
+
+def proof(found, clock, patience_s=5.0):
+    return SwitchProof(
+        objects=found,
+        digests={"green": DIGEST},
+        patience_s=patience_s,
+        sleep=clock.sleep,
+        clock=clock,
+        say=clock.said.append,
+    )
+
+
+async def test_a_proven_switch_costs_no_waiting():
+    clock = Clock()
+
+    await proof(switched(), clock)(switch_to("green", "blue"))
+
+    assert clock.now == 0.0
+    assert clock.said == ["slot green has the traffic, proven 0.00 s after the switch"]
+
+
+async def test_endpoints_that_follow_late_are_waited_for():
+    found, clock = switched(live_endpoints=2), Clock()
+
+    async def sleep(seconds):
+        await Clock.sleep(clock, seconds)
+        found.objects["endpointslice", "live"]["endpoints"] = [endpoint(one, ready=True) for one in ADDRESSES]
+
+    clock.sleep = sleep
+    await proof(found, clock)(switch_to("green", "blue"))
+
+    assert 0.0 < clock.now < 1.0
+
+
+async def test_a_switch_that_is_not_proven_is_taken_back_at_once():
+    found, clock = switched(live_endpoints=2), Clock()
+
+    with pytest.raises(GateError) as caught:
+        await proof(found, clock)(switch_to("green", "blue"))
+
+    assert caught.value.code == "ML-GATE-210"
+    assert "slot blue has the traffic again" in caught.value.message
+    assert selected(found.one("service", "model")) == "blue"
+
+
+async def test_the_first_release_has_nothing_to_go_back_to():
+    found = switched(live_endpoints=0)
+    first = switch_to("green", "blue")
+    first.old_inputs = None
+
+    with pytest.raises(GateError, match="there is no earlier slot to go back to"):
+        await proof(found, Clock())(first)
+
+
+async def test_an_earlier_slot_without_pods_is_not_gone_back_to():
+    found = switched(live_endpoints=2)
+    found.objects["deployment", "model-blue"]["status"]["readyReplicas"] = 0
+
+    with pytest.raises(GateError, match="could not be undone"):
+        await proof(found, Clock())(switch_to("green", "blue"))
+    assert selected(found.one("service", "model")) == "green"

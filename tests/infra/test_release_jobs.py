@@ -1,0 +1,128 @@
+"""The smoke test before the switch and the analysis after it: where they stand in the order, and what they may do."""
+
+import json
+
+import pytest
+
+from infra.backing.flows import API_SERVER, FLOWS
+from ml.delivery.__main__ import _parser
+
+FIRST, SECOND = "flights-0001", "flights-0002"
+
+
+def run(program, checkout, live="green", **config):
+    for release in (FIRST, SECOND):
+        checkout.release(release)
+    slots = json.dumps({"blue": {"release": FIRST}, "green": {"release": SECOND}})
+    return program(config={"slots": slots, "live": live, **config})
+
+
+def words(job):
+    return job.inputs["spec"]["template"]["spec"]["containers"][0]["args"]
+
+
+def test_the_walk_is_slot_then_smoke_then_service_then_analysis(program, checkout):
+    done = run(program, checkout)
+
+    slot, smoke = done.one("Deployment", "model-green"), done.one("Job", "smoke-green")
+    live, analysis = done.one("Service", "model"), done.one("Job", "analysis-green")
+    assert slot.urn in smoke.depends_on
+    assert {slot.urn, smoke.urn} <= set(live.depends_on)
+    assert live.urn in analysis.depends_on
+
+
+def test_every_slot_is_smoked_and_only_the_live_one_watched(program, checkout):
+    done = run(program, checkout)
+
+    assert {job.name for job in done.of("Job")} == {"smoke-blue", "smoke-green", "analysis-green"}
+
+
+def test_a_rollback_is_not_watched_since_its_release_has_been(program, checkout):
+    done = run(program, checkout, live="blue")
+
+    assert {job.name for job in done.of("Job")} == {"smoke-blue", "smoke-green"}
+
+
+def test_the_first_release_is_watched_and_has_nothing_to_go_back_to(program, checkout):
+    checkout.release(FIRST)
+    done = program(config={"slots": json.dumps({"blue": {"release": FIRST}})})
+
+    assert not [word for word in words(done.one("Job", "analysis-blue")) if word.startswith("--back")]
+
+
+def test_a_stack_may_do_without_the_analysis(program, checkout):
+    done = run(program, checkout, analysis=json.dumps({"enabled": False}))
+
+    assert {job.name for job in done.of("Job")} == {"smoke-blue", "smoke-green"}
+    assert not [role for role in done.of("Role") if role.k8s_name == "analysis"]
+
+
+def test_the_analysis_watches_as_the_stack_says_and_goes_back_to_the_other_slot(program, checkout):
+    given = words(
+        run(program, checkout, analysis=json.dumps({"seconds": 30, "errorShare": 0.02})).one("Job", "analysis-green")
+    )
+
+    parsed = _parser().parse_args(given)
+    assert (parsed.slot, parsed.back, parsed.stack, parsed.namespace) == ("green", "blue", "staging", "ml-staging")
+    assert parsed.url == "http://model"
+    assert (parsed.promise["seconds"], parsed.promise["error_share"]) == (30, 0.02)
+
+
+def test_the_smoke_test_calls_its_own_slot(program, checkout):
+    done = run(program, checkout)
+
+    for slot in ("blue", "green"):
+        assert _parser().parse_args(words(done.one("Job", f"smoke-{slot}"))).url == f"http://model-{slot}"
+
+
+@pytest.mark.parametrize("name", ["smoke-green", "analysis-green"])
+def test_what_a_job_vouches_for_stands_in_it_and_its_name_is_drawn(program, checkout, name):
+    job = run(program, checkout).one("Job", name)
+
+    annotations = job.inputs["spec"]["template"]["metadata"]["annotations"]
+    record = json.loads((checkout.root / "releases" / SECOND / "record.json").read_text())
+    assert annotations["ml-pipeline/record-digest"] == record["digest"]
+    assert "@sha256:" in annotations["ml-pipeline/image"]
+    # a given name would be deleted before its successor is made, and a Service that depends on it with it
+    assert "name" not in job.inputs["metadata"]
+    assert job.inputs["metadata"]["annotations"]["pulumi.com/replaceUnready"] == "true"
+
+
+def test_a_verdict_is_final_and_a_lost_node_is_not(program, checkout):
+    spec = run(program, checkout).one("Job", "analysis-green").inputs["spec"]
+
+    [verdict, lost] = spec["podFailurePolicy"]["rules"]
+    assert (verdict["action"], verdict["onExitCodes"]["values"]) == ("FailJob", [3])
+    assert lost["action"] == "Ignore"
+    assert spec["activeDeadlineSeconds"] > 60
+
+
+def test_the_analysis_may_move_one_service_and_nothing_else(program, checkout):
+    done = run(program, checkout)
+
+    rules = {tuple(rule["resources"]): rule for rule in done.one("Role", "analysis").inputs["rules"]}
+    assert rules["services",]["resourceNames"] == ["model"]
+    assert rules["services",]["verbs"] == ["get", "patch"]
+    assert rules["deployments",]["verbs"] == ["get"]
+    assert rules["configmaps",]["verbs"] == ["list", "create"]
+    assert len(rules) == 3
+
+
+def test_only_the_analysis_holds_a_token(program, checkout):
+    done = run(program, checkout)
+
+    holds = {job.name: job.inputs["spec"]["template"]["spec"]["automountServiceAccountToken"] for job in done.of("Job")}
+    assert holds == {"smoke-blue": False, "smoke-green": False, "analysis-green": True}
+
+
+def test_the_network_lets_them_through_to_what_they_need_only():
+    to = {source: {flow.target for flow in FLOWS if flow.source == source} for source in ("smoke", "analysis")}
+
+    assert to == {"smoke": {"model"}, "analysis": {"model", "prometheus", API_SERVER}}
+
+
+def test_the_live_service_is_forced_through_its_own_gate_and_proof(program, checkout):
+    live = run(program, checkout, serviceType="NodePort").one("Service", "model")
+
+    assert live.inputs["metadata"]["annotations"] == {"pulumi.com/skipAwait": "true", "pulumi.com/patchForce": "true"}
+    assert live.hooks == ("live-slot-is-ready", "live-slot-is-ready", "live-slot-answers", "live-slot-answers")
