@@ -2,6 +2,9 @@
 STACK ?= staging
 PYTHON ?= python3
 BIN := .venv/bin
+# What Python compiles is kept, out of the tree, whatever the surroundings say: half of a test run would be compiling.
+export PYTHONPYCACHEPREFIX := $(CURDIR)/.build/pycache
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help up test setup check fmt fast integration e2e e2e-search preview down clean lock bench bench-drift bench-serving bench-gate workflow

@@ -5,6 +5,7 @@ Pure but for reading the files. Nothing is imported, so building an image's cont
 
 import ast
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 from ml.errors import ConfigError
@@ -51,11 +52,18 @@ def _imports(root: Path, module: str, path: Path) -> Iterator[str]:
     """Our modules that a file imports, and the packages around them and around itself."""
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     yield from _parents(module)
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), filename=str(path))):
+    for node in _nodes(path, path.stat().st_mtime_ns):
         for name in _names(root, node, package):
             if name.partition(".")[0] == module.partition(".")[0]:
                 yield name
                 yield from _parents(name)
+
+
+@cache
+def _nodes(path: Path, changed: int) -> tuple[ast.stmt, ...]:  # noqa: ARG001  (a file that has changed is another one)
+    """The imports in a file: several images carry the same modules, and parsing is most of what their contexts cost."""
+    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    return tuple(node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom))
 
 
 def _parents(module: str) -> Iterator[str]:

@@ -1,13 +1,16 @@
 """Runs one Pulumi program in a process of its own, for the language host.
 
-Reads a serialized `RunRequest` from standard input and writes a `RunResponse` to the file descriptor in `argv[1]`.
-What the program prints goes to the host's own output, where the engine picks it up.
+Reads a serialized `RunRequest` from standard input and writes a `RunResponse` to the file descriptor in `argv[1]`. It
+is started before there is a request, and loads meanwhile the provider packages that the program in `argv[2]` imports:
+they are most of a preview's time. What the program prints goes to the host's own output, where the engine picks it up.
 """
 
 import asyncio
 import gc
+import importlib
 import logging
 import os
+import re
 import runpy
 import signal
 import sys
@@ -15,6 +18,7 @@ import traceback
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import grpc
 from pulumi import log
@@ -23,6 +27,7 @@ from pulumi.runtime import run_in_stack, set_all_config
 from pulumi.runtime.proto import language_pb2
 from pulumi.runtime.settings import reset_options
 
+PROVIDER_IMPORT = re.compile(r"^(?:from|import) (pulumi_[\w.]+)", re.MULTILINE)
 ENGINE_FRAMES = ("runpy", "pulumi.runtime.stack", "toolchain.plugins.language_child")
 
 
@@ -33,15 +38,29 @@ def main() -> None:
     # The engine interrupts the host, and the host ends us: a traceback of ours would only hide the engine's words.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     reply = int(sys.argv[1])
-    request = language_pb2.RunRequest.FromString(sys.stdin.buffer.read())
+    for name in provider_modules(Path(sys.argv[2])):
+        with suppress(Exception):  # the program says it better, where it imports it
+            importlib.import_module(name)
+    asked = sys.stdin.buffer.read()
+    if not asked:  # the engine wanted something else of the host than to run the program
+        return
+    request = language_pb2.RunRequest.FromString(asked)
+    os.chdir(request.pwd or request.info.root_directory)
     response = run(request)
     sys.stdout.flush()
     sys.stderr.flush()
     os.write(reply, response.SerializeToString())
 
 
+def provider_modules(directory: Path) -> list[str]:
+    """The modules of `pulumi_*` packages that the source files of a program import; empty when there are no files."""
+    texts = (path.read_text(encoding="utf-8", errors="replace") for path in sorted(directory.rglob("*.py")))
+    return sorted({name for text in texts for name in PROVIDER_IMPORT.findall(text)})
+
+
 def run(request: language_pb2.RunRequest) -> language_pb2.RunResponse:
     """Run the program; problems are logged to the engine and answered with `bail`."""
+    _drop_debug_lines_of_the_sdk()
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # tasks of a failed program are nobody's business
     reset_options(
         project=request.project,
@@ -64,6 +83,20 @@ def run(request: language_pb2.RunRequest) -> language_pb2.RunResponse:
     if problem:
         log.error(problem)
     return language_pb2.RunResponse(bail=bool(problem))
+
+
+def _drop_debug_lines_of_the_sdk() -> None:
+    """Keep the SDK from sending the engine some five lines a resource that nobody sees, each a call it waits for.
+
+    What the program itself logs at this level still goes out.
+    """
+    said = log.debug
+
+    def debug(*arguments: Any, **named: Any) -> None:
+        if not str(sys._getframe(1).f_globals.get("__name__")).startswith("pulumi."):  # noqa: SLF001  (who is calling)
+            said(*arguments, **named)
+
+    log.debug = debug
 
 
 def _run_in(loop: asyncio.AbstractEventLoop, request: language_pb2.RunRequest) -> str:

@@ -17,16 +17,29 @@ import sysconfig
 import threading
 from collections.abc import Callable, Iterator
 from concurrent import futures
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import IO
 
 import grpc
 from google.protobuf import empty_pb2
-from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2
+
+from toolchain.plugins.protocol import language_pb2, language_pb2_grpc, plugin_pb2
 
 MAX_MESSAGE_BYTES = 400 << 20  # as in Pulumi's own hosts; a stack with large files passes through here
 CHILD = "toolchain.plugins.language_child"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Child:
+    """A process that runs one program, once it is given the request."""
+
+    process: "subprocess.Popen[bytes]"
+    replies: int
+    """Where its answer can be read."""
+    directory: str
+    """The program's; what it has loaded is for that."""
 
 
 class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
@@ -36,6 +49,8 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         self._engine_address = engine_address
         self._version = version
         self._children: set[subprocess.Popen[bytes]] = set()
+        self._waiting: Child | None = None
+        self._waiting_lock = threading.Lock()
 
     def Handshake(  # noqa: N802  (all RPC names come from the protocol)
         self, request: language_pb2.LanguageHandshakeRequest, _context: grpc.ServicerContext
@@ -53,9 +68,10 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         return language_pb2.AboutResponse(executable=sys.executable, version=platform.python_version())
 
     def GetRequiredPackages(  # noqa: N802
-        self, _request: object, _context: grpc.ServicerContext
+        self, request: language_pb2.GetRequiredPackagesRequest, _context: grpc.ServicerContext
     ) -> language_pb2.GetRequiredPackagesResponse:
-        """The provider plugins that installed wheels ask for."""
+        """The provider plugins that installed wheels ask for. The engine asks this right before it runs a program."""
+        self._expect(request.info)
         packages = [
             plugin_pb2.PackageDependency(name=name, kind="resource", version=f"v{version}", server=server)
             for name, version, server in required_plugins(Path(sysconfig.get_path("purelib")))
@@ -141,20 +157,32 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
             child.terminate()
 
     def _run_child(self, request: language_pb2.RunRequest) -> tuple[int, bytes]:
+        directory = request.info.program_directory or request.pwd
+        with self._waiting_lock:
+            waiting, self._waiting = self._waiting, None
+        child = waiting if waiting is not None and waiting.directory == directory else self._start(directory)
+        with os.fdopen(child.replies, "rb") as replies:
+            child.process.communicate(request.SerializeToString())
+            answer = replies.read()
+        self._children.discard(child.process)
+        return child.process.returncode, answer
+
+    def _expect(self, info: language_pb2.ProgramInfo) -> None:
+        """Start the child of a run that will probably come, once: it loads while the engine does other things."""
+        with self._waiting_lock:
+            if self._waiting is None and info.program_directory:
+                self._waiting = self._start(info.program_directory)
+
+    def _start(self, directory: str) -> "Child":
         reader, writer = os.pipe()
-        child = subprocess.Popen(
-            [sys.executable, "-P", "-u", "-m", CHILD, str(writer)],
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-u", "-m", CHILD, str(writer), directory],
             stdin=subprocess.PIPE,
             pass_fds=[writer],
-            cwd=request.pwd or request.info.root_directory,
         )
-        self._children.add(child)
         os.close(writer)
-        with os.fdopen(reader, "rb") as replies:
-            child.communicate(request.SerializeToString())
-            answer = replies.read()
-        self._children.discard(child)
-        return child.returncode, answer
+        self._children.add(process)
+        return Child(process=process, replies=reader, directory=directory)
 
 
 def normal(requirement: str) -> str:
