@@ -52,7 +52,7 @@ def _imports(root: Path, module: str, path: Path) -> Iterator[str]:
     """Our modules that a file imports, and the packages around them and around itself."""
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     yield from _parents(module)
-    for node in _nodes(path, path.stat().st_mtime_ns):
+    for node in _nodes(path.resolve(), path.stat().st_mtime_ns):
         for name in _names(root, node, package):
             if name.partition(".")[0] == module.partition(".")[0]:
                 yield name

@@ -6,6 +6,8 @@ from ml.data.checker import check
 from ml.data.digest import snapshot_sha256
 from ml.flights.problem import PROBLEM
 
+pytestmark = pytest.mark.integration
+
 LATE_SHARE = (0.10, 0.40)  # of any month; outside of it the label is broken
 
 

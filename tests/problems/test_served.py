@@ -19,6 +19,8 @@ from tests.ml.serving.client import KEY
 from tests.ml.serving.conftest import keys_file  # noqa: F401  (a fixture)
 from tests.ml.serving.process import Server
 
+pytestmark = pytest.mark.integration
+
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 HEADERS = {"Authorization": f"Bearer {KEY}"}
 OTHERS = ("diabetes", "iris")

@@ -16,6 +16,8 @@ from ml.training import run
 from tests.data.malformed import case as cases
 from tests.data.malformed import files, tables
 
+pytestmark = pytest.mark.integration
+
 CASES = {**files.CASES, **tables.CASES}
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ROOT = Path(__file__).resolve().parents[3]

@@ -77,6 +77,7 @@ def test_the_real_worker_carries_no_library_that_its_image_does_not_install():
         assert library not in imported
 
 
+@pytest.mark.integration
 def test_the_training_image_holds_the_code_that_trains_under_the_same_identity():
     folder = images.context(ROOT, "training") / "app"
     script = (

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
+pytestmark = pytest.mark.integration
+
 ROOT = Path(__file__).parents[3]
 MONITORING = ROOT / "infra/monitoring"
 RULES = sorted((MONITORING / "rules").glob("*.yml"))

@@ -16,6 +16,8 @@ from ml.training.run import train
 from tests.ml.release.signing import SIGNER, trust
 from tests.ml.release.tiny import measure, problem, scanner
 
+pytestmark = pytest.mark.integration
+
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 FIRST = Request(through="2013-01", champion=None)
 

@@ -11,6 +11,8 @@ from ml.training.reproduce import reproduce
 from ml.training.run import train
 from tests.ml.training.toy import problem, table
 
+pytestmark = pytest.mark.integration
+
 
 def record_of(candidate):
     """The part of a release record that training fills."""

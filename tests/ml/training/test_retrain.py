@@ -9,6 +9,8 @@ from ml.training import retrain
 from ml.training.retrain import ALERT, AT_MOST_EVERY, is_firing, newest_judged, why_not
 from tests.ml.training.toy import problem, table
 
+pytestmark = pytest.mark.integration
+
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 

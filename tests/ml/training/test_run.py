@@ -19,6 +19,8 @@ from ml.training.run import train
 from tests.ml.release.tiny import measure
 from tests.ml.training.toy import problem, table
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture
 def run(tmp_path):

@@ -10,6 +10,8 @@ from toolchain.cluster import machine, processes, starting
 from toolchain.cluster.component import Component
 from toolchain.cluster.layout import Layout
 
+pytestmark = pytest.mark.integration
+
 READY = "import pathlib, sys, time; pathlib.Path(sys.argv[1]).touch(); time.sleep(60)"
 SILENT = "import time; time.sleep(60)"
 DYING = "print('the reason', flush=True); raise SystemExit(3)"
