@@ -10,14 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Final
 
 import pulumi
-from pulumi_kubernetes.batch.v1 import (
-    Job,
-    JobSpecArgs,
-    PodFailurePolicyArgs,
-    PodFailurePolicyOnExitCodesRequirementArgs,
-    PodFailurePolicyOnPodConditionsPatternArgs,
-    PodFailurePolicyRuleArgs,
-)
+from pulumi_kubernetes.batch.v1 import Job, JobSpecArgs
 from pulumi_kubernetes.core.v1 import ConfigMap, PodSpecArgs, PodTemplateSpecArgs
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
@@ -27,15 +20,13 @@ from infra.delivery.rights import may_take_back
 from infra.names import ANALYSIS, API_KEY_FIELD, LIVE_SERVICE, SMOKE, Slot, slot_name
 from infra.release import Evidence
 from ml.delivery.promise import Promise
-from ml.errors import GateError
 
 RELEASE_MOUNT: Final = "/release"
 KEY_MOUNT: Final = "/run/secrets/model"
 IMAGE_ANNOTATION: Final = "ml-pipeline/image"
 SMOKE_S: Final = 120
 SPARE_S: Final = 120
-"""What an analysis may take besides watching: its image, its start, one more try after a node has gone."""
-_TRIES: Final = 2
+"""What an analysis may take besides watching: its image and its start."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,9 +110,9 @@ def _job(of: Identity, args: JobArgs, words: Sequence[pulumi.Input[str]], deadli
             },
         ),
         spec=JobSpecArgs(
-            backoff_limit=_TRIES,
+            # A verdict does not change by asking again. No podFailurePolicy: the provider would wait on for ever.
+            backoff_limit=0,
             active_deadline_seconds=deadline_s,
-            pod_failure_policy=_failure_policy(of.name),
             template=PodTemplateSpecArgs(
                 metadata=ObjectMetaArgs(labels=of.labels, annotations=_vouched(args)),
                 spec=_pod(of, args, words, release, token=token),
@@ -133,24 +124,6 @@ def _job(of: Identity, args: JobArgs, words: Sequence[pulumi.Input[str]], deadli
 
 def _vouched(args: JobArgs) -> dict[str, pulumi.Input[str]]:
     return {**args.evidence.pod_annotations, IMAGE_ANNOTATION: args.slot_image}
-
-
-def _failure_policy(container_name: str) -> PodFailurePolicyArgs:
-    """A verdict does not change by asking again; a node that went away says nothing about the release."""
-    return PodFailurePolicyArgs(
-        rules=[
-            PodFailurePolicyRuleArgs(
-                action="FailJob",
-                on_exit_codes=PodFailurePolicyOnExitCodesRequirementArgs(
-                    container_name=container_name, operator="In", values=[GateError.exit_code]
-                ),
-            ),
-            PodFailurePolicyRuleArgs(
-                action="Ignore",
-                on_pod_conditions=[PodFailurePolicyOnPodConditionsPatternArgs(type="DisruptionTarget", status="True")],
-            ),
-        ],
-    )
 
 
 def _pod(
