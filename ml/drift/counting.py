@@ -20,7 +20,9 @@ class Counted:
 
     `below` and `upto` (k,) are the values under and up to each edge; `sums` (k + 1,) the sums of the values strictly
     between neighbouring edges (and outside of the first and the last), each less `centre`. `finite` is False when a
-    value is infinite; the sums then mean nothing. NaN counts as `missing` only.
+    value is infinite; the sums then mean nothing. NaN counts as `missing` only: `values` (n,) are the others in their
+    own order, and `places` (n,) the edges below plus the edges up to each: 2 i is the gap before edge i, 2 i + 1 the
+    edge itself.
     """
 
     rows: int
@@ -30,6 +32,8 @@ class Counted:
     sums: NDArray[np.float64]
     centre: float
     finite: bool
+    values: Values
+    places: NDArray[np.intp]
 
 
 def counted(column: Values, edges: NDArray[np.float64], centre: float) -> Counted:
@@ -57,6 +61,8 @@ def counted(column: Values, edges: NDArray[np.float64], centre: float) -> Counte
         sums=sums,
         centre=centre,
         finite=bool(np.isfinite(sums).all()),
+        values=values,
+        places=places,
     )
 
 
@@ -67,7 +73,7 @@ def _fits(edges: NDArray[np.float64], dtype: "np.dtype[np.floating]") -> bool:
 
 
 def _places(values: Values, edges: Values) -> NDArray[np.intp]:
-    """Edges below plus edges up to each value: 2 i in the gap before edge i, 2 i + 1 at the edge itself."""
+    """`Counted.places`."""
     cells = _Cells.of(edges)
     at = cells.of_values(values)
     per_cell = np.bincount(cells.of_values(edges), minlength=_CELLS) if len(edges) else np.zeros(_CELLS, dtype=np.int64)
