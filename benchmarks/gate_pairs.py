@@ -56,10 +56,8 @@ class Classes:
 
         return labels, model(1.0 if equal else 1.0 + self.worse), model(1.0)
 
-    def truth(self, *, equal: bool) -> dict[str, float]:
-        """Candidate minus champion, by integration; off by some 1e-6."""
-        if equal:
-            return dict.fromkeys(self._metrics(1.0), 0.0)
+    def truth(self) -> Mapping[str, float]:
+        """The worse candidate minus the champion, by integration; off by some 1e-6."""
         ours, theirs = self._metrics(1.0 + self.worse), self._metrics(1.0)
         return {name: ours[name] - theirs[name] for name in ours}
 
@@ -161,10 +159,9 @@ class Numbers:
 
         return labels, model(1.0 if equal else 1.0 + self.worse), model(1.0)
 
-    def truth(self, *, equal: bool) -> Mapping[str, float]:
-        """Candidate minus champion; of RMSE and MAE as a share of the champion's."""
-        worse = 0.0 if equal else 1.0
-        return {"mae": worse * self.worse, "rmse": worse * self.worse, "r2": -worse * self.R2_MARGIN}
+    def truth(self) -> Mapping[str, float]:
+        """The worse candidate minus the champion; of RMSE and MAE as a share of the champion's."""
+        return {"mae": self.worse, "rmse": self.worse, "r2": -self.R2_MARGIN}
 
     def _spread(self) -> float:
         squares = np.exp(2 * self.heavy**2)
