@@ -83,7 +83,9 @@ class _Values:
 
     def apart(self, n: int, m: int) -> float:
         """The greatest distance: right before a value of mine, where mine is about to leap, or right at it."""
-        under = np.searchsorted(self.known, self.mine, side="left")
+        under = self.upto.copy()
+        tied = self.known[self.upto - 1] == self.mine
+        under[tied] = np.searchsorted(self.known, self.mine[tied], side="left")
         rank = np.arange(len(self.mine)) + self.shift[self.gap[self.upto - 1]]
         ahead = (self.index[under - 1] + 1) / n - rank / m
         behind = (rank + 1) / m - (self.index[self.upto - 1] + 1) / n
