@@ -48,8 +48,8 @@ class Classes:
     def draw(self, random: np.random.Generator, rows: int, *, equal: bool) -> Pair:
         """Labels and two models; `equal` ones have noise of the same size."""
         x, common = random.normal(size=rows), random.normal(size=rows)
-        below = np.cumsum(self._chances(x, 1.0), axis=1)[:, :-1]
-        labels = (random.random(rows)[:, None] > below).sum(axis=1)
+        below = np.cumsum(self._chances(x, 1.0).T, axis=0)[:-1]
+        labels = (random.random(rows) > below).sum(axis=0)
 
         def model(scale: float) -> Answers:
             return Answers(*self._says(x + NOISE * scale * (0.8 * common + 0.6 * random.normal(size=rows))))
@@ -62,9 +62,12 @@ class Classes:
         return {name: ours[name] - theirs[name] for name in ours}
 
     def _chances(self, x: Floats, shrunk: float) -> Floats:
-        lines = np.outer(x, self.slopes) * shrunk + np.asarray(self.offsets)
-        powers = np.exp(lines - lines.max(axis=1, keepdims=True))
-        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+        # One class after the other in memory, which is several times quicker for few classes.
+        powers = np.outer(self.slopes, x) * shrunk + np.asarray(self.offsets)[:, None]
+        powers -= powers.max(axis=0)
+        np.exp(powers, out=powers)
+        powers /= powers.sum(axis=0)
+        return np.asarray(powers.T)
 
     def _says(self, seen: Floats) -> tuple[NDArray[np.intp], Floats]:
         chances = self._chances(seen, self.shrunk)
