@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binom
 
 from benchmarks import gate_scores, gate_slices
 from benchmarks.bounds import upper
-from ml.statistics.shares import p_inferior, p_no_worse
+from benchmarks.gate_exact import exact
+from ml.statistics.shares import p_inferior
 from toolchain.paths import repo_root
 
 SEED = 20130701
@@ -44,27 +44,6 @@ RULES: dict[str, Rule] = {
 }
 
 
-def exact(rows: int, discordant: float, change: float) -> tuple[float, float]:
-    """How often `sound` passes and how often it fails, over every likely pair of counts: no simulation, no error."""
-    win, loss = (discordant + change) / 2, (discordant - change) / 2
-    columns, lines = _likely(rows, loss), _likely(rows, win)
-    passes = fails = 0.0
-    for losses in map(int, columns):
-        # More wins never make it worse, so the first number of wins that passes decides, and the last that fails.
-        passing = np.searchsorted([p_inferior(rows, int(w), losses, MARGIN) <= ALPHA for w in lines], True)
-        failing = np.searchsorted([p_no_worse(rows, int(w), losses, MARGIN) > ALPHA for w in lines], True)
-        chances = binom.pmf(lines, rows - losses, win / (1 - loss))
-        chance = binom.pmf(losses, rows, loss)
-        passes += float(chance * chances[passing:].sum())
-        fails += float(chance * chances[:failing].sum())
-    return passes, fails
-
-
-def _likely(rows: int, share: float) -> NDArray[np.int64]:
-    """Counts that are not next to impossible."""
-    return np.arange(int(binom.ppf(1e-9, rows, share)), int(binom.ppf(1 - 1e-9, rows, share)) + 1)
-
-
 def accuracy_table() -> list[str]:
     """How often each rule passes, by true difference, rows and share of discordant rows."""
     others = [name for name in RULES if name != "sound"]
@@ -80,7 +59,7 @@ def accuracy_table() -> list[str]:
                 bound = upper(passed["sound"], TRIALS)
                 cells = [f"{100 * passed[rule] / TRIALS:.1f} %" for rule in others]
                 cell = f"{100 * passed['sound'] / TRIALS:.2f} % ({100 * bound:.2f} %)"
-                known = " | ".join(f"{100 * share:.2f} %" for share in exact(rows, discordant, change))
+                known = " | ".join(f"{100 * share:.2f} %" for share in exact(rows, discordant, change, MARGIN, ALPHA))
                 lines.append(
                     f"| {name} | {rows:,} | {100 * discordant:.0f} % | {cell} | {known} | {' | '.join(cells)} |"
                 )

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.bounds import upper
-from benchmarks.gate_pairs import LAWS, Numbers
+from benchmarks.gate_exact import exact
+from benchmarks.gate_pairs import LAWS, Classes, Numbers
 from ml.evaluation.metrics import evaluate
 from ml.gate.metrics import METRICS
 from ml.statistics.comparison import compare, is_usable
@@ -61,6 +62,10 @@ def tables(seed: int) -> list[str]:
         f"A candidate exactly one margin worse passes, {WORSE_TRIALS:,} trials a cell (99 % bound):",
         "",
         *_table(found, equal=False),
+        "",
+        "The same without chance for the shares of rows, by enumeration (recall: of the expected number of rows):",
+        "",
+        *_exact_table(seed),
         "",
         f"An equal one passes, {EQUAL_TRIALS:,} trials a cell (what the record's `pass_if_equal` says, on average):",
         "",
@@ -130,14 +135,35 @@ def _check_truth(law: Any, seed: int) -> None:
 
 
 def _table(found: Mapping[tuple[int, str, int, bool], list[float]], *, equal: bool) -> list[str]:
-    lines = ["| problem | metric | margin | " + " | ".join(f"{rows:,} rows" for rows in SIZES) + " |"]
-    lines.append("|---|---|---:|" + "---:|" * len(SIZES))
+    lines = _head()
     for index, law in enumerate(LAWS):
         for name, margin in _margins(index).items():
             stated = f"{100 * margin:.0f} %" if _is_relative(law, name) else f"{margin:.4f}"
             cells = [_cell(*found[index, name, rows, equal], equal=equal) for rows in SIZES]
             lines.append(f"| {law.name} | {name} | {stated} | {' | '.join(cells)} |")
     return lines
+
+
+def _exact_table(seed: int) -> list[str]:
+    """Accuracy and recall by enumeration; only how many rows differ is drawn, which hardly matters."""
+    lines = _head()
+    for index, law in enumerate(LAWS):
+        if isinstance(law, Classes):
+            labels, ours, theirs = law.draw(np.random.default_rng([seed, 1]), _CHECKED_ROWS, equal=False)
+            differs = (ours.predictions == labels) != (theirs.predictions == labels)
+            asked = {"accuracy": np.ones(_CHECKED_ROWS, dtype=bool), "recall": labels == law.classes[-1]}
+            for name in ("accuracy", "recall") if law.kind == "binary" else ("accuracy",):
+                margin, share = _margins(index)[name], float(asked[name].mean())
+                discordant = float(differs[asked[name]].mean())
+                sizes = [exact(round(rows * share), discordant, -margin, margin, ALPHA)[0] for rows in SIZES]
+                cells = " | ".join(f"{100 * size:.2f} %" for size in sizes)
+                lines.append(f"| {law.name} | {name} | {margin:.4f} | {cells} |")
+    return lines
+
+
+def _head() -> list[str]:
+    heads = ["problem", "metric", "margin", *(f"{rows:,} rows" for rows in SIZES)]
+    return [f"| {' | '.join(heads)} |", "|---|---|" + "---:|" * (len(heads) - 2)]
 
 
 def _cell(trials: float, passed: float, expected: float, *, equal: bool) -> str:
