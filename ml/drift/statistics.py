@@ -49,7 +49,7 @@ def ks_p(d: float, n: int, m: int) -> float:
 def _one_sided(d: float, n: float) -> float:
     """Chance that a distribution function of n values exceeds the true one by d or more somewhere; n large, d small.
 
-    Off by 2e-5 of itself or less for n >= 6,000 and n d^2 in [2.2, 18].
+    Off by 4e-5 of itself or less for n >= 6,000 and n d^2 in [2.2, 18].
 
     Source: Smirnov's law to the order n^(-3/2), Lauwerier (1963); as a logarithm, in which its terms cancel.
     """
