@@ -52,7 +52,12 @@ def show_record(record: Mapping[str, Any]) -> None:
         cells = (check["rule"], check["name"], number(check["value"]), number(check["limit"]))
         table.add_row(*map(escape, cells), f"[{_STYLES[check['outcome']]}]{escape(words)}[/]")
     console.print(table)
-    _show_comparison(console, lines(record))
+    found = lines(record)
+    _show_comparison(console, found)
+    unproven = {c["name"] for c in gate["checks"] if c["rule"] == "champion" and c["outcome"] != "pass"}
+    for line in found:
+        if line.words and line.metric in unproven:
+            console.print(line.words, soft_wrap=True, markup=False)
     for reason in sorted({check["reason"] for check in gate["checks"] if check["reason"] != "ok"}):
         console.print(f"{reason}: {REASONS[reason]}", soft_wrap=True, markup=False)
 

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 Values = NDArray[np.floating]
 _CELLS = 1 << 15
+_BLOCK = 1 << 14
+"""Values at a time: what is computed on the way stays in the processor's cache, which halves the time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,7 +22,9 @@ class Counted:
 
     `below` and `upto` (k,) are the values under and up to each edge; `sums` (k + 1,) the sums of the values strictly
     between neighbouring edges (and outside of the first and the last), each less `centre`. `finite` is False when a
-    value is infinite; the sums then mean nothing. NaN counts as `missing` only.
+    value is infinite; the sums then mean nothing. NaN counts as `missing` only: `values` (n,) are the others in their
+    own order, and `places` (n,) the edges below plus the edges up to each: 2 i is the gap before edge i, 2 i + 1 the
+    edge itself.
     """
 
     rows: int
@@ -30,6 +34,8 @@ class Counted:
     sums: NDArray[np.float64]
     centre: float
     finite: bool
+    values: Values
+    places: NDArray[np.int32]
 
 
 def counted(column: Values, edges: NDArray[np.float64], centre: float) -> Counted:
@@ -44,19 +50,27 @@ def counted(column: Values, edges: NDArray[np.float64], centre: float) -> Counte
     missing = int(absent.sum())
     values = column[~absent] if missing else column
     dtype = values.dtype if _fits(edges, values.dtype) else np.dtype(np.float64)
-    places = _places(values.astype(dtype, copy=False), edges.astype(dtype))
-    with np.errstate(invalid="ignore"):
-        weights = values.astype(np.float64) - centre
-        sums = np.asarray(np.bincount(places, weights=weights, minlength=2 * len(edges) + 1)[::2], dtype=np.float64)
-    upto = np.bincount(places, minlength=2 * len(edges) + 1).cumsum()
+    table, size = _Table.of(edges.astype(dtype)), 2 * len(edges) + 1
+    places = np.empty(len(values), dtype=np.int32)
+    counts, sums = np.zeros(size, dtype=np.int64), np.zeros(size)
+    for start in range(0, len(values), _BLOCK):
+        block = values[start : start + _BLOCK]
+        at = table.places(block.astype(dtype, copy=False))
+        places[start : start + _BLOCK] = at
+        counts += np.bincount(at, minlength=size)
+        with np.errstate(invalid="ignore"):
+            sums += np.bincount(at, weights=np.subtract(block, centre, dtype=np.float64), minlength=size)
+    upto = counts.cumsum()
     return Counted(
         rows=len(values),
         missing=missing,
         below=upto[:-1:2],
         upto=upto[1::2],
-        sums=sums,
+        sums=sums[::2],
         centre=centre,
-        finite=bool(np.isfinite(sums).all()),
+        finite=bool(np.isfinite(sums[::2]).all()),
+        values=values,
+        places=places,
     )
 
 
@@ -66,22 +80,42 @@ def _fits(edges: NDArray[np.float64], dtype: "np.dtype[np.floating]") -> bool:
         return bool((edges.astype(dtype) == edges).all())
 
 
-def _places(values: Values, edges: Values) -> NDArray[np.intp]:
-    """Edges below plus edges up to each value: 2 i in the gap before edge i, 2 i + 1 at the edge itself."""
-    cells = _Cells.of(edges)
-    at = cells.of_values(values)
-    per_cell = np.bincount(cells.of_values(edges), minlength=_CELLS) if len(edges) else np.zeros(_CELLS, dtype=np.int64)
-    first = np.cumsum(per_cell) - per_cell
-    edge = first.take(at)
-    bound = np.append(edges, edges.dtype.type(np.nan)).take(
-        edge
-    )  # nothing is at or above what comes after the last edge
-    places = 2 * edge + (values >= bound) + (values > bound)
-    crowded = per_cell > 1
-    if crowded.any() and (searched := crowded.take(at)).any():
-        some = values[searched]
-        places[searched] = np.searchsorted(edges, some, side="left") + np.searchsorted(edges, some, side="right")
-    return places
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Table:
+    """The edges behind the cells: `first` (n_cells,) the edges before each cell, `crowded` where it has several.
+
+    `bounds` (k + 1,) are the edges and NaN: nothing is at or above what comes after the last.
+    """
+
+    cells: "_Cells"
+    first: NDArray[np.intp]
+    crowded: NDArray[np.bool_] | None
+    bounds: Values
+
+    @classmethod
+    def of(cls, edges: Values) -> "_Table":
+        cells = _Cells.of(edges)
+        per_cell = np.bincount(cells.of_values(edges), minlength=_CELLS)
+        crowded = per_cell > 1
+        return cls(
+            cells=cells,
+            first=np.cumsum(per_cell) - per_cell,
+            crowded=crowded if crowded.any() else None,
+            bounds=np.append(edges, edges.dtype.type(np.nan)),
+        )
+
+    def places(self, values: Values) -> NDArray[np.intp]:
+        """`Counted.places` of some values."""
+        at = self.cells.of_values(values)
+        edge = self.first.take(at)
+        bound = self.bounds.take(edge)
+        places = edge + edge
+        places += values >= bound
+        places += values > bound
+        if self.crowded is not None and (searched := self.crowded.take(at)).any():
+            some, edges = values[searched], self.bounds[:-1]
+            places[searched] = np.searchsorted(edges, some, side="left") + np.searchsorted(edges, some, side="right")
+        return places
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,10 +134,11 @@ class _Cells:
         usable = high > low and np.isfinite(high - low) and np.isfinite(scale)
         return cls(low=low, scale=scale if usable else edges.dtype.type(0))
 
-    def of_values(self, values: Values) -> NDArray[np.int32]:
+    def of_values(self, values: Values) -> NDArray[np.intp]:
         """Monotone: a greater value is never in an earlier cell."""
         if self.scale == 0:
-            return np.zeros(len(values), dtype=np.int32)
+            return np.zeros(len(values), dtype=np.intp)
         with np.errstate(over="ignore"):
-            cells: NDArray[np.int32] = np.clip((values - self.low) * self.scale, 0, _CELLS - 1).astype(np.int32)
-        return cells
+            cells = values - self.low
+            cells *= self.scale
+        return np.clip(cells, 0, _CELLS - 1, out=cells).astype(np.intp)

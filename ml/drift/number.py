@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.drift.counting import Counted, Values, counted
+from ml.drift.gaps import Gaps, look_into
 
 RESOLUTION = 2048
 PSI_BINS = 10
@@ -131,7 +132,7 @@ def distance(reference: NumberReference, column: Values) -> NumberDistance:
         wasserstein_error=0.0 if area is None else area.error,
         bins=(_binned(reference.upto, reference.cuts, reference.rows), _binned(seen.upto, reference.cuts, seen.rows)),
     )
-    return found if reference.values is None else _refined(sides, present(column), found, gap, area)
+    return found if reference.values is None else _refined(sides, found, gap, area)
 
 
 def _binned(upto: NDArray[np.int64], cuts: NDArray[np.int64], rows: int) -> NDArray[np.int64]:
@@ -185,53 +186,16 @@ class _Sides:
         return _Areas(total=total, error=error, open=crossing, each=each)
 
 
-def _refined(
-    sides: _Sides, mine: Values, found: NumberDistance, gap: NDArray[np.float64], area: _Areas | None
-) -> NumberDistance:
+def _refined(sides: _Sides, found: NumberDistance, gap: NDArray[np.float64], area: _Areas | None) -> NumberDistance:
     """Look into the gaps that could hold a greater distance, or where the functions may cross. Then all is exact."""
-    theirs = sides.reference.values
+    reference, seen = sides.reference, sides.seen
     exact = replace(found, d_error=0.0, wasserstein_error=0.0)
-    if theirs is None:
-        return found
-    wide = np.promote_types(theirs.dtype, mine.dtype)
-    theirs, mine = theirs.astype(wide, copy=False), mine.astype(wide, copy=False)
-    wanted = gap > found.d
-    if area is not None and len(mine) == len(theirs):
-        # Equal sizes: the optimal transport moves the i-th smallest value to the i-th smallest.
-        exact = replace(exact, wasserstein=float(np.abs(theirs.astype(np.float64) - mine).mean()))
-    elif area is not None:
-        wanted |= area.open
-    if not wanted.any():
+    wanted = gap > found.d if area is None else (gap > found.d) | area.open
+    if reference.values is None or not wanted.any():
         return exact
-    points = _points(sides, theirs, mine, wanted)
-    f, g = (np.searchsorted(values, points, side="right") / len(values) for values in (theirs, mine))
-    apart = np.abs(f - g)
-    exact = replace(exact, d=min(max(found.d, float(apart.max())), 1.0))
-    if area is None or len(mine) == len(theirs):
+    gaps = Gaps(edges=reference.edges, below=reference.below, upto=reference.upto, wanted=wanted)
+    inside = look_into(gaps, reference.values, seen)
+    exact = replace(exact, d=min(max(found.d, inside.apart), 1.0))
+    if area is None:
         return exact
-    inside = np.append(wanted, [False])[np.searchsorted(sides.reference.edges, points[:-1], side="right") - 1]
-    seen = float((apart[:-1] * np.diff(points.astype(np.float64)))[inside].sum())
-    return replace(exact, wasserstein=area.total - float(area.each[wanted].sum()) + seen)
-
-
-def _points(sides: _Sides, theirs: Values, mine: Values, wanted: NDArray[np.bool_]) -> Values:
-    """Every value of both sides in the gaps, and the edges around them, sorted."""
-    edges = sides.reference.edges.astype(theirs.dtype)
-    points = np.concatenate(
-        [
-            _slices(theirs, sides.reference.upto[:-1][wanted], sides.reference.below[1:][wanted]),
-            _slices(mine, sides.seen.upto[:-1][wanted], sides.seen.below[1:][wanted]),
-            edges[:-1][wanted],
-            edges[1:][wanted],
-        ]
-    )
-    points.sort()
-    return points
-
-
-def _slices(values: Values, start: NDArray[np.int64], stop: NDArray[np.int64]) -> Values:
-    """values[start[0]:stop[0]], values[start[1]:stop[1]], ... in one array."""
-    lengths = stop - start
-    shift = np.repeat(start - (np.cumsum(lengths) - lengths), lengths)
-    taken: Values = values[np.arange(lengths.sum()) + shift]
-    return taken
+    return replace(exact, wasserstein=area.total - float(area.each[wanted].sum()) + inside.area)

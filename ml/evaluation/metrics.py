@@ -75,11 +75,13 @@ def log_loss(truth: NDArray[np.intp], probabilities: Floats) -> float:
 
 
 def _indexes(labels: NDArray[Any], classes: Sequence[int | str]) -> NDArray[np.intp]:
-    index = {label: i for i, label in enumerate(classes)}
-    try:
-        return np.asarray([index[label] for label in labels.tolist()], dtype=np.intp)
-    except KeyError as error:
-        raise ValueError(f"label {error.args[0]!r}: must be one of {list(classes)}") from error
+    found = np.full(len(labels), -1, dtype=np.intp)
+    for index, label in enumerate(classes):
+        found[labels == label] = index
+    unknown = labels[found < 0]
+    if len(unknown):
+        raise ValueError(f"label {unknown.tolist()[0]!r}: must be one of {list(classes)}")
+    return found
 
 
 def _binary(truth: NDArray[np.intp], guess: NDArray[np.intp], probabilities: Floats) -> dict[str, float]:

@@ -106,8 +106,8 @@ def _proven(line: Line | None, drops: Sequence[str]) -> Iterator[str]:
     """What the rows prove about a metric, or without a paired comparison the plain limit."""
     if line is not None and line.interval:
         yield f"95 % interval {line.interval}"
-    if line is not None and line.at_worst:
-        yield f"at worst {line.at_worst}, allowed {line.margin}"
+    if line is not None and line.proven:
+        yield f"against the champion: {line.proven}"
     elif line is None or not line.difference:
         yield from (f"champion's, less the allowed drop: {limit}" for limit in drops)
     if line is not None and line.power:

@@ -50,9 +50,10 @@ def influence(
         found = _regression(labels.astype(np.float64), predictions.astype(np.float64))
     else:
         known = np.asarray(list(dict.fromkeys(classes if classes is not None else np.unique(labels).tolist())))
-        chances = np.asarray(probabilities, dtype=np.float64)
-        truth = labels[:, None] == known[None, :]
-        guess = predictions[:, None] == known[None, :]
+        # One class after the other in memory: sums over the few classes of a row are several times quicker so.
+        chances = np.asarray(probabilities, dtype=np.float64, order="F")
+        truth = (known[:, None] == labels[None, :]).T
+        guess = (known[:, None] == predictions[None, :]).T
         found = _binary(truth, guess, chances) if kind == "binary" else _multiclass(truth, guess, chances)
     return {
         name: Influence(estimate=value, values=found[name].values, support=found[name].support)
@@ -67,14 +68,17 @@ def placements(positive: Bools, scores: Floats) -> tuple[Floats, Floats]:
         positive: Shape (n_rows,), with both kinds.
         scores: Shape (n_rows,), finite.
     """
-    above, below = np.sort(scores[positive]), np.sort(scores[~positive])
-    of_positive = (
-        np.searchsorted(below, scores[positive], "left") + np.searchsorted(below, scores[positive], "right")
-    ) / (2.0 * len(below))
-    of_negative = 1.0 - (
-        np.searchsorted(above, scores[~positive], "left") + np.searchsorted(above, scores[~positive], "right")
-    ) / (2.0 * len(above))
-    return of_positive, of_negative
+    return _share_below(scores[positive], scores[~positive]), 1.0 - _share_below(scores[~positive], scores[positive])
+
+
+def _share_below(scores: Floats, others: Floats) -> Floats:
+    """Looked up in ascending order, which finds the next place right beside the last: several times quicker."""
+    order, known = np.argsort(scores), np.sort(others)
+    asked = scores[order]
+    twice = np.searchsorted(known, asked, "left") + np.searchsorted(known, asked, "right")
+    shares = np.empty(len(scores))
+    shares[order] = twice / (2.0 * len(known))
+    return shares
 
 
 def _binary(truth: Bools, guess: Bools, chances: Floats) -> dict[str, Influence]:

@@ -21,7 +21,7 @@ def p_inferior(rows: int, wins: int, losses: int, margin: float) -> float:
 
     Source: score test with the variance under the hypothesis, Tango (1998) and Nam (1997). Its normal approximation
     is too optimistic for few discordant rows; with the continuity correction its exact size stays below alpha
-    (enumerated in `benchmarks.gate` and in the tests).
+    (enumerated in `benchmarks.gate_exact` and in the tests).
     """
     return _NORMAL.cdf(-_score(rows, wins, losses, margin, -_STEP))
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 from ml.gate.metrics import METRICS, is_number
 from ml.gate.reasons import REASONS, Reason
 from ml.gate.rules.champion import margin_of
+from ml.gate.words import lines
 
 Z95: Final = 1.959963984540054
 _DISTANCES: Final = ("d", "tv")
@@ -28,11 +29,13 @@ def reasons(record: Mapping[str, Any]) -> list[dict[str, str]]:
     """Every check that did not simply pass, the failed ones first, in words."""
     rank = {"fail": 0, "inconclusive": 1, "pass": 2}
     found = [check for check in record["gate"]["checks"] if check["reason"] != "ok"]
+    sentences = {line.metric: line.words for line in lines(record)}
     return [
         {
             "outcome": check["outcome"],
             "what": f"{check['rule']} {check['name']}",
-            "numbers": f"{number(check['value'])} against {number(check['limit'])}",
+            "numbers": (check["rule"] == "champion" and sentences.get(check["name"]))
+            or f"{number(check['value'])} against {number(check['limit'])}",
             "words": _words(check["reason"]),
         }
         for check in sorted(found, key=lambda check: rank.get(check["outcome"], 0))
@@ -45,6 +48,7 @@ def metrics(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     theirs, paired = mapping(champion.get("metrics")), mapping(champion.get("paired"))
     intervals = mapping(mapping(record.get("evaluation")).get("intervals"))
     checks = record["gate"]["checks"]
+    proven = {line.metric: f"champion: {line.proven}" for line in lines(record) if line.proven}
     return [
         {
             "name": name,
@@ -54,7 +58,7 @@ def metrics(record: Mapping[str, Any]) -> list[dict[str, Any]]:
             "champion": number(theirs.get(name)) if theirs else "",
             "difference": difference(mapping(paired.get(name)), value, theirs.get(name)),
             "limits": [
-                f"{check['rule']} {number(check['limit'])}"
+                (check["rule"] == "champion" and proven.get(name)) or f"{check['rule']} {number(check['limit'])}"
                 for check in checks
                 if check["name"] == name and is_number(check["limit"])
             ],

@@ -67,6 +67,34 @@ def test_larger_samples_agree_as_well(sizes: tuple[int, int], shift: float) -> N
     assert 0 <= exact.d - thinned.d <= thinned.d_error + 1e-12
 
 
+@pytest.mark.parametrize("rows", [20_000, 17_000])
+@pytest.mark.parametrize("digits", [2, 12])
+def test_with_the_usual_grid_and_many_rows_the_distances_are_scipys(rows: int, digits: int) -> None:
+    random = np.random.default_rng(9)
+    left, right = (random.normal(size=size).round(digits) for size in (20_000, rows))
+
+    found = distance(prepare(left, keep=True), right)
+
+    assert found.d == pytest.approx(stats.ks_2samp(left, right, method="asymp").statistic, abs=1e-12)
+    assert found.wasserstein == pytest.approx(stats.wasserstein_distance(left, right), abs=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_counting_many_values_is_what_a_sort_and_a_search_find(dtype: type) -> None:
+    random = np.random.default_rng(10)
+    column = random.normal(size=50_000).round(2).astype(dtype)
+    column[::7] = np.nan
+    bounds = np.unique(column[:900][~np.isnan(column[:900])].astype(np.float64))
+    values = np.sort(column[~np.isnan(column)])
+
+    found = counted(column, bounds, centre=0.5)
+
+    assert (found.rows, found.missing) == (len(values), 50_000 - len(values))
+    assert found.below.tolist() == np.searchsorted(values, bounds, side="left").tolist()
+    assert found.upto.tolist() == np.searchsorted(values, bounds, side="right").tolist()
+    assert (found.places % 2 == 1).sum() == np.isin(values, bounds).sum()
+
+
 def test_the_error_of_the_usual_grid_is_far_below_any_floor() -> None:
     random = np.random.default_rng(6)
     found = distance(prepare(random.normal(size=20_000)), random.normal(size=20_000))

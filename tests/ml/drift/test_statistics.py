@@ -22,6 +22,16 @@ def test_the_p_of_a_distance_is_scipys(n: int, m: int, d: float) -> None:
     assert ks_p(d, n, m) == pytest.approx(float(np.clip(expected, 0, 1)), abs=1e-9)
 
 
+@pytest.mark.parametrize("effective", [2_000, 5_999, 6_000, 20_000, 100_000])
+@pytest.mark.parametrize("squares", [0.5, 2.19, 2.21, 4, 9, 17.9])
+def test_the_p_of_many_rows_is_scipys_and_small_ones_are_right_to_four_digits(effective: int, squares: float) -> None:
+    d = math.sqrt(squares / effective)
+    expected = float(stats.kstwo.sf(d, effective))
+
+    assert ks_p(d, 2 * effective, 2 * effective) == pytest.approx(expected, rel=5e-5, abs=0)
+    assert ks_p(d, 2 * effective, 2 * effective) == pytest.approx(expected, rel=0, abs=1e-9)
+
+
 def test_the_p_of_two_samples_is_scipys() -> None:
     random = np.random.default_rng(1)
     left, right = random.normal(size=800), random.normal(0.1, size=500)
