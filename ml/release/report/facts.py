@@ -218,13 +218,10 @@ def _words(reason: str) -> str:
 def _margin(record: Mapping[str, Any], name: str) -> float | None:
     """How much worse than the champion the policy allows; None where it does not say."""
     policy, theirs = record["gate"]["policy"], mapping(mapping(record["champion"]).get("metrics")).get(name)
-    rule = mapping(policy.get("classic" if policy.get("preset") == "classic" else "comparison"))
-    if "relative_margins" in rule and is_number(theirs):
-        return margin_of(name, theirs, policy)
-    # `classic`, and records from before there were presets.
-    drops = rule or policy
-    margin = mapping(drops.get("max_drops")).get(name, drops.get("max_drop"))
-    return margin if is_number(margin) else None
+    if policy["preset"] == "classic":
+        rule = policy["classic"]
+        return float(rule["max_drops"].get(name, rule["max_drop"]))
+    return margin_of(name, theirs, policy) if is_number(theirs) else None
 
 
 def _moved(item: Mapping[str, Any]) -> float:
