@@ -53,7 +53,7 @@ def _fault(
     """What makes the scan worth nothing; first what nobody can answer for."""
     if not isinstance(must, str) or scan.get("subject_sha256") != must:
         return Reason.SCAN_OTHER_SUBJECT
-    if not _is_young(scan.get("scanned_at"), created_at, policy.get("max_age_hours")):
+    if not is_young(scan.get("scanned_at"), created_at, policy.get("max_age_hours")):
         return Reason.SCAN_STALE
     advisories = _advisories(name, scan, created_at, policy.get("advisories"))
     return advisories or (None if _is_whole(scan) else Reason.SCAN_SKIPPED)
@@ -73,8 +73,8 @@ def _advisories(name: str, scan: Mapping[str, Any], created_at: object, rule: ob
     return Reason.SCAN_OLD_ADVISORIES if old else None
 
 
-def _is_young(scanned_at: object, created_at: object, max_age_hours: object) -> bool:
-    """Whether a scan is not older than the limit, and not from after the record either."""
+def is_young(scanned_at: object, created_at: object, max_age_hours: object) -> bool:
+    """Whether a scan is not older than the limit, and not from after the evidence that holds it either."""
     scanned, made = _moment(scanned_at), _moment(created_at)
     if scanned is None or made is None:
         return False

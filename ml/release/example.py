@@ -165,7 +165,10 @@ def example(change: Callable[[dict[str, Any]], None] | None = None) -> dict[str,
 
 
 def _follow(fields: dict[str, Any]) -> None:
-    """A model and metrics of the caller's own were measured too, unless the caller says otherwise."""
+    """A model, metrics and a day of the caller's own were measured and scanned, unless the caller says otherwise."""
+    static = fields["scans"].get("static", {}) if isinstance(fields.get("scans"), dict) else {}
+    if isinstance(static, dict) and static.get("scanned_at") == _FIELDS["scans"]["static"]["scanned_at"]:
+        static["scanned_at"] = fields["created_at"]
     evaluation = fields.get("evaluation", {})
     if evaluation.get("model_sha256") == _A:
         evaluation["model_sha256"] = fields["files"]["model.onnx"]

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import jinja2
 
-from ml.release import keys, signature
+from ml.release import envelope, keys, signature
 from ml.release.report import facts
 from ml.release.store import REPORT, Release
 
@@ -60,9 +60,9 @@ def _counts(record: Mapping[str, Any]) -> str:
 
 
 def _signature(release: Release, trust: keys.Trusted) -> dict[str, str]:
-    envelope = release.signature
-    problems = signature.problems(envelope, release.raw, trust)
-    keyid = signature.keyid_of(envelope) if envelope is not None else None
+    signed = release.signature
+    problems = signature.problems(signed, release.raw, trust)
+    keyid = envelope.keyid_of(signed) if signed is not None else None
     if problems:
         words = "Not signed by anybody trusted: " + "; ".join(problem.message for problem in problems)
         return {"outcome": "fail", "words": words, "key": keyid or ""}
