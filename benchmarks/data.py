@@ -32,7 +32,7 @@ from ml.problem import Problem
 from toolchain.paths import repo_root, scratch, venv_bin
 
 SMALL_SHARE = 20  # the small file is this part of the large one
-MAX_MIB = 768  # that any command may take at its peak
+MAX_MIB = 1024  # that any command may take at its peak, whatever the size of the file
 DEADLINE_S = 1800
 _ROW = re.compile(r"│ (total|accepted|(?:dropped|rejected): \S+) +│ +([\d,]+) │")
 

@@ -223,7 +223,7 @@ class _Seen:
 
     def add(self, hashes: "pd.Series[int]") -> NDArray[np.bool_]:
         """Remember them; True for each that was there before this call."""
-        values = hashes.to_numpy(dtype=np.uint64)
+        values = np.asarray(hashes, dtype=np.uint64)
         order = np.argsort(values)
         values = values[order]  # sorted needles walk through a run in one direction, which caches like
         known = np.zeros(len(values), dtype=bool)

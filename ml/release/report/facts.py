@@ -6,6 +6,7 @@ from typing import Any, Final
 from ml.gate.metrics import METRICS, is_number
 from ml.gate.reasons import REASONS, Reason
 from ml.gate.rules.champion import margin_of
+from ml.training.months import span
 
 Z95: Final = 1.959963984540054
 _DISTANCES: Final = ("d", "tv")
@@ -144,10 +145,7 @@ def lineage(record: Mapping[str, Any]) -> list[tuple[str, str]]:
     found = [
         ("source", data["source"]),
         ("snapshot", data["snapshot_sha256"]),
-        *(
-            (part, f"{data[part]['from']} to {data[part]['to']}, {data[part]['rows']:,} rows")
-            for part in ("train", "test")
-        ),
+        *((part, span(data[part])) for part in ("train", "test")),
         ("dropped", ", ".join(f"{count:,} {why}" for why, count in sorted(data["dropped"].items())) or "none"),
         ("commit", f"{code['commit'] or 'none'}{' with uncommitted changes' if code['dirty'] else ''}"),
         ("source tree", code["tree_sha256"]),
