@@ -7,7 +7,7 @@ export PYTHONPYCACHEPREFIX := $(CURDIR)/.build/pycache
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up test setup check fmt fast integration e2e e2e-search preview down clean lock bench bench-drift bench-serving bench-gate workflow
+.PHONY: help up test setup check fmt fast integration e2e e2e-search preview down clean lock bench bench-drift bench-serving bench-gate bench-data workflow
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 18
@@ -65,6 +65,9 @@ bench-serving: setup  ## our server beside FastAPI: same model, same rows, same 
 
 bench-gate: setup  ## how often the gate passes a model that is one margin worse, beside other rules; writes docs/gate.md
 	$(BIN)/python -m benchmarks.gate --write
+
+bench-data: setup  ## a file of 1 GB through mlp data validate and snapshot: where every row goes, memory, rows a second
+	$(BIN)/python -m benchmarks.data
 
 workflow: setup  ## the steps of the GitHub workflow, in order, on a clean clone
 	$(PYTHON) -m toolchain workflow .github/workflows/pipeline.yml

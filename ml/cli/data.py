@@ -1,22 +1,19 @@
 """`mlp data`: the training data: fetch them, hold them against the contract, pin them, look at them, correct them."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from ml import problem as problems
+from ml.cli import files as chosen
 from ml.cli.display import steps
-from ml.errors import UsageError
 from toolchain.paths import scratch
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from ml.data.checker import Outcome
     from ml.data.ingest import Order
     from ml.data.letters import Content
@@ -70,9 +67,9 @@ def validate(  # noqa: PLR0917  (typer options are arguments)
     Example: mlp data validate --through 2013-06
     """
     problem = problems.current()
-    if files:
-        outcome, kept = _ingest(problem, _order(files, as_of, encoding, delimiter, time_zone), lambda _rows: None)
-        print(", ".join(path.name for path in files))
+    if wanted := _files(files, as_of, encoding, delimiter, time_zone):
+        outcome, kept = chosen.read(problem, wanted)
+        print(", ".join(path.name for path in wanted.files))
     else:
         outcome, kept = _sourced(problem, through), 0
         print(problem.source)
@@ -100,22 +97,15 @@ def snapshot(  # noqa: PLR0917  (typer options are arguments)
 
     Example: mlp data snapshot flights.csv
     """
-    from ml.data import snapshots, stores  # noqa: PLC0415  (imports that `--help` does not need)
-    from ml.training import split  # noqa: PLC0415
-
     problem = problems.current()
-    if files:
-        table, outcome = _accepted(problem, _order(files, as_of, encoding, delimiter, time_zone))
-        source, ledger = ", ".join(path.name for path in files), outcome.ledger.to_json()
+    if wanted := _files(files, as_of, encoding, delimiter, time_zone):
+        kept = chosen.keep_files(problem, wanted)
     else:
-        with steps() as progress:
-            progress(f"load {problem.source}")
-            table = problem.load(*split.bounds(problem, through)) if through else problem.load(None, None)
-        source, ledger = problem.source, None
-    name, path = snapshots.write(table, stores.snapshots(), source=source, ledger=ledger)
+        kept = chosen.keep_source(problem, through)
     month = f" --through {through}" if through else ""
-    print(f"snapshot {name}\n{len(table):,} rows of {source}, {path.stat().st_size / 1e6:.1f} MB: {path}")
-    print(f"next: mlp release create{month} --snapshot {name}")
+    size_mb = kept.path.stat().st_size / 1e6
+    print(f"snapshot {kept.name}\n{kept.rows:,} rows of {kept.source}, {size_mb:.1f} MB: {kept.path}")
+    print(f"next: mlp release create{month} --snapshot {kept.name}")
 
 
 @app.command()
@@ -138,9 +128,9 @@ def profile(  # noqa: PLR0917  (typer options are arguments)
     from ml.data import profile as profiles  # noqa: PLC0415
 
     problem = problems.current()
-    if files:
-        outcome, _ = _ingest(problem, _order(files, as_of, encoding, delimiter, time_zone), lambda _rows: None)
-        source = ", ".join(path.name for path in files)
+    if wanted := _files(files, as_of, encoding, delimiter, time_zone):
+        outcome, _ = chosen.read(problem, wanted)
+        source = ", ".join(path.name for path in wanted.files)
     else:
         outcome, source = _sourced(problem, through), problem.source
     target = out or scratch() / "data" / f"{problem.name}.html"
@@ -243,54 +233,8 @@ def _sourced(problem: "Problem", through: str | None) -> "Outcome":
         return sort_out(problem.contract, table, key=problem.key, as_of=months.end(last) if last else None)[1]
 
 
-def _order(files: list[Path], as_of: str | None, encoding: str, delimiter: str | None, zone: str | None) -> "Order":
-    from ml.data.ingest import Order  # noqa: PLC0415  (imports that `--help` does not need)
-    from ml.data.read import Dialect, dialect_problems  # noqa: PLC0415
-
-    dialect = Dialect(encoding=encoding, delimiter=delimiter, zone=zone)
-    wrong = dialect_problems(dialect)
-    moment = None
-    try:
-        moment = None if as_of is None else datetime.fromisoformat(as_of).replace(tzinfo=None)
-    except ValueError:
-        wrong.append(f"--as-of {as_of!r}: must be a date or a time, such as 2013-08-01")
-    if wrong:
-        raise UsageError("ML-DATA-014", "; ".join(wrong), "mlp data validate --help")
-    return Order(files=files, dialect=dialect, as_of=moment)
-
-
-def _ingest(problem: "Problem", order: "Order", accept: Any) -> "tuple[Outcome, int]":
-    """Read files; their rejected rows are in the store before anybody hears the outcome."""
-    from ml.data import ingest, stores  # noqa: PLC0415  (imports that `--help` does not need)
-    from ml.data.letters import DeadLetters  # noqa: PLC0415
-
-    post = ingest.Post(DeadLetters(stores.dead_letters(problem.name)), datetime.now(UTC))
-    with steps() as progress:
-        outcome = ingest.ingest(problem, order, post, accept=accept, progress=_counting(progress))
-    return outcome, post.deliver(systemic=outcome.systemic(problem.contract))
-
-
-def _counting(progress: Callable[[str], None]) -> Callable[[int], None]:
-    """Says how many rows are done, at each million."""
-    told = [0]
-
-    def count(rows: int) -> None:
-        if rows // 1_000_000 > told[0]:
-            told[0] = rows // 1_000_000
-            progress(f"checked {rows:,} rows")
-
-    progress("check the file against the contract")
-    return count
-
-
-def _accepted(problem: "Problem", order: "Order") -> "tuple[pd.DataFrame, Outcome]":
-    """The accepted rows of files in their canonical order; refuses a table that is at fault as a whole."""
-    import pandas as pd  # noqa: PLC0415  (imports that `--help` does not need)
-
-    from ml.data.snapshots import canonical  # noqa: PLC0415
-
-    chunks: list[pd.DataFrame] = []
-    outcome, _ = _ingest(problem, order, chunks.append)
-    outcome.refuse(problem.contract)
-    table = canonical(pd.concat(chunks), [*([problem.time] if problem.time else []), *problem.key])
-    return problem.contract.schema.validate(table), outcome
+def _files(
+    paths: list[Path] | None, as_of: str | None, encoding: str, delimiter: str | None, zone: str | None
+) -> "Order | None":
+    """What to read, if files were named."""
+    return chosen.order(paths, as_of, encoding, delimiter, zone) if paths else None

@@ -16,6 +16,7 @@ from ml.preview.markdown import code, plain, table
 from ml.release.diff import Change
 from ml.release.ledger import Entry
 from ml.release.signing import moment
+from ml.training.months import span
 
 _STYLES = {"pass": "green", "fail": "red", "inconclusive": "yellow"}
 
@@ -40,8 +41,7 @@ def show_record(record: Mapping[str, Any]) -> None:
     console.print(f"[bold {_STYLES[verdict]}]{verdict.upper()}[/] {record['release']} ({against})", soft_wrap=True)
     train, test = record["data"]["train"], record["data"]["test"]
     console.print(
-        f"trained on {train['from']} to {train['to']} ({train['rows']:,} rows), "
-        f"judged on {test['from']} to {test['to']} ({test['rows']:,} rows)",
+        f"trained on {span(train)}, judged on {span(test)}",
         soft_wrap=True,
     )
     table = Table()

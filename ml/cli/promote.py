@@ -1,5 +1,6 @@
 """`mlp promote` and `mlp rollback`: move what is proven forward, and go back to what was."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ from ml.gate import accepted
 from ml.release import images, store
 from ml.security.image import scan_image
 from ml.stack import cluster, commands, config, slots
-from toolchain.paths import repo_root
+from toolchain.paths import home, repo_root
 
 Root = Annotated[Path, typer.Option(hidden=True)]
 
@@ -29,8 +30,8 @@ def promote(
 ) -> None:
     """Write the release that is live in one stack into the next one's idle slot: same record, same image digest.
 
-    Reads what the cluster really runs, scans that image, writes the result to releases/ID/images/, edits
-    Pulumi.TARGET.yaml, and neither builds nor deploys anything.
+    Reads what the cluster really runs, scans that image, writes the result to releases/ID/images/ and signs it, edits
+    Pulumi.TARGET.yaml, and neither builds nor deploys anything. Needs a signing key as mlp release create does.
 
     Example: mlp promote --from staging --to prod
     """
@@ -54,25 +55,28 @@ def promote(
     evidence = _image_evidence(root, release, str(proven.held.image))
     _refuse_waivers(target, target_file, release, images.unjudged(release, proven.held.image))
     if save(target_file, state):
-        print(
-            f"next: git add {evidence} && git commit {evidence} Pulumi.{target}.yaml, then pulumi up --stack {target}"
-        )
+        files = " ".join(map(str, evidence))
+        print(f"next: git add {files} && git commit {files} Pulumi.{target}.yaml, then pulumi up --stack {target}")
 
 
-def _image_evidence(root: Path, release: store.Release, image: str) -> Path:
-    """Look into the image and write what was found beside the record, unless that was done today.
+def _image_evidence(root: Path, release: store.Release, image: str) -> list[Path]:
+    """Look into the image and write what was found beside the record, signed, unless that was done today.
 
     Raises:
-        GateError: If the image must not run.
+        GateError: If the image must not run, or no trusted key is at hand.
+        ConfigError: If a key cannot be read.
         SurroundingsError: If nobody could look.
     """
     now = datetime.now(tz=UTC)
     if not images.scanned_on(release, image, f"{now:%Y-%m-%d}"):
+        from ml.release.signing import signer  # noqa: PLC0415  (loads cryptography)
+
+        key = signer(root, home(), os.environ, now=now)  # before the scan
         with steps() as progress:
             progress(f"scanning {image}")
             scans = scan_image(root, image)
-        images.write(release, images.judged(release, image, scans, now))
-    return images.path_of(release, image).relative_to(root)
+        images.write(release, images.judged(release, image, scans, now), key)
+    return [path(release, image).relative_to(root) for path in (images.path_of, images.signature_of)]
 
 
 def _refuse_waivers(stack: str, file: config.StackFile, release: store.Release, also: Sequence[str] = ()) -> None:

@@ -2,10 +2,10 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -13,6 +13,7 @@ from rich.console import Console
 from ml.cli.search import Minutes, Resume, SamplerName, SearchFile, Trials, Workers, search_wanted, shown
 from ml.training import plan as plans
 from ml.training.inputs import Progress
+from ml.training.months import span
 from toolchain import paths
 
 if TYPE_CHECKING:
@@ -62,9 +63,7 @@ def _show(problem: "Problem", candidate: "Candidate", seconds: float) -> None:
     """The evaluation, the search and the model's files."""
     from ml.cli import evaluated  # noqa: PLC0415  (loads the ONNX runtime)
 
-    print(
-        f"{candidate.problem}: trained on {_span(candidate.data['train'])}, judged on {_span(candidate.data['test'])}"
-    )
+    print(f"{candidate.problem}: trained on {span(candidate.data['train'])}, judged on {span(candidate.data['test'])}")
     evaluated.show(problem, candidate)
     if candidate.search is not None:
         Console().print(shown(candidate.search), soft_wrap=True, highlight=False, markup=False)
@@ -75,12 +74,6 @@ def _show(problem: "Problem", candidate: "Candidate", seconds: float) -> None:
         f"differs from the estimator by at most {model['parity_max_abs_diff']:.1e} on {model['parity_rows']:,} rows"
     )
     print(f"{candidate.model_path}\n{candidate.serving_path}")
-
-
-def _span(period: Mapping[str, Any]) -> str:
-    """Problems without time have no first and last day."""
-    rows = f"{period['rows']:,} rows"
-    return rows if period["from"] == "unordered" else f"{period['from']} to {period['to']} ({rows})"
 
 
 @contextmanager

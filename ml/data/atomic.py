@@ -30,12 +30,12 @@ class AtomicFile:
         with suppress(FileNotFoundError):
             self.temporary.unlink()
 
-    def commit(self) -> None:
-        """Make the content durable, then visible under its name."""
+    def commit(self, path: Path | None = None) -> None:
+        """Make the content durable, then visible under its name, or under another one in the same folder."""
         self.handle.flush()
         os.fsync(self.handle.fileno())
         self.handle.close()
-        self.temporary.replace(self.path)
+        self.temporary.replace(path or self.path)
         directory = os.open(self.path.parent, os.O_RDONLY)
         try:
             os.fsync(directory)

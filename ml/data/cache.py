@@ -1,7 +1,8 @@
 """Results that need not be computed twice, one file each, named by the key of everything that decides them.
 
 An entry that is damaged in any byte counts as absent. Above the size limit the entries that were used longest ago
-go. Two processes may read and write at once: a file gets its name only when it is whole.
+go. Two processes may read and write at once: a file gets its name only when it is whole, and what `get` returned is in
+the reader's memory, so no eviction takes it away from a command that runs.
 """
 
 import contextlib
@@ -15,6 +16,7 @@ from typing import Any
 from ml.data.atomic import AtomicFile
 
 _DIGEST_BYTES = 32
+_LEFT_S = 3600.0  # a writer is done in seconds: an unfinished file as old as this was left by one that was killed
 
 
 def key(parts: Mapping[str, Any]) -> str:
@@ -69,6 +71,7 @@ class Cache:
         return hashlib.sha256(name.encode() + b"\0" + content).digest()
 
     def _evict(self) -> None:
+        self._sweep()
         entries = []
         for path in self._folder.glob("*.entry"):
             with contextlib.suppress(OSError):
@@ -80,3 +83,13 @@ class Cache:
                 break
             path.unlink(missing_ok=True)
             total -= size
+
+    def _sweep(self) -> None:
+        """Remove what killed writers left. The newest file tells the time, as on a volume of another machine."""
+        times = {}
+        for path in self._folder.iterdir():
+            with contextlib.suppress(OSError):
+                times[path] = path.stat().st_mtime
+        for path, written in times.items():
+            if path.suffix == ".tmp" and written < max(times.values()) - _LEFT_S:
+                path.unlink(missing_ok=True)

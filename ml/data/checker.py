@@ -223,15 +223,20 @@ class _Seen:
 
     def add(self, hashes: "pd.Series[int]") -> NDArray[np.bool_]:
         """Remember them; True for each that was there before this call."""
-        values = hashes.to_numpy(dtype=np.uint64)
+        values = np.asarray(hashes, dtype=np.uint64)
+        order = np.argsort(values)
+        values = values[order]  # sorted needles walk through a run in one direction, which caches like
         known = np.zeros(len(values), dtype=bool)
         for run in self._runs:
             place = np.minimum(np.searchsorted(run, values), len(run) - 1)
-            known |= run[place] == values
+            known[order] |= run[place] == values
         if len(values):
-            self._runs.append(np.unique(values))
+            self._runs.append(values)
         while len(self._runs) > 1 and len(self._runs[-2]) <= 2 * len(self._runs[-1]):
-            self._runs.append(np.union1d(self._runs.pop(), self._runs.pop()))
+            # Two sorted halves: merged in one pass. np.union1d would build a hash table of several times their size.
+            both = np.concatenate([self._runs.pop(), self._runs.pop()])
+            both.sort(kind="stable")
+            self._runs.append(both)
         return known
 
 

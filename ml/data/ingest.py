@@ -14,12 +14,13 @@ import msgspec
 import pandas as pd
 
 from ml.data.checker import Checker, Outcome, Sorted
-from ml.data.letters import DeadLetters, Letter, letter
+from ml.data.letters import MAX_MIB, DeadLetters, Letter, letter
 from ml.data.read import BadRow, Dialect, read
 from ml.problem import Problem
 
 SYSTEMIC_LETTERS = 100  # of a table that is itself at fault: examples, they must not push out other evidence
 MAX_BUFFERED = 100_000  # letters; older ones of the same run are dropped and counted
+MAX_BUFFERED_BYTES = int(MAX_MIB * 2**20)  # the store would not keep more of one run
 
 Progress = Callable[[int], None]
 
@@ -86,7 +87,8 @@ class Post:
     def __init__(self, store: DeadLetters | None, now: datetime) -> None:
         self._store = store
         self._now = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        self._letters: deque[Letter] = deque(maxlen=MAX_BUFFERED)
+        self._letters: deque[tuple[int, Letter]] = deque()
+        self._bytes = 0
         self.taken = 0
 
     def take(self, source: str, rows: Iterable[BadRow], *, raw: bool = False, zone: str | None = None) -> None:
@@ -95,7 +97,14 @@ class Post:
             self.taken += 1
             if self._store is not None:
                 first = letter(source, row.number, row.codes, row.cells, self._now)
-                self._letters.append(msgspec.structs.replace(first, raw=raw, zone=zone))
+                self._buffer(msgspec.structs.replace(first, raw=raw, zone=zone))
+
+    def _buffer(self, new: Letter) -> None:
+        size = len(msgspec.json.encode(new))
+        self._letters.append((size, new))
+        self._bytes += size
+        while len(self._letters) > MAX_BUFFERED or self._bytes > MAX_BUFFERED_BYTES:
+            self._bytes -= self._letters.popleft()[0]
 
     def deliver(self, *, systemic: bool) -> int:
         """Put them into the store; of a table at fault only the first examples. Returns how many.
@@ -105,6 +114,6 @@ class Post:
         """
         if self._store is None:
             return 0
-        kept = list(self._letters)[:SYSTEMIC_LETTERS] if systemic else list(self._letters)
+        kept = [each for _, each in self._letters][: SYSTEMIC_LETTERS if systemic else None]
         self._store.add(kept, dropped=self.taken - len(kept))
         return len(kept)

@@ -118,6 +118,10 @@ class DeadLetters:
             raise DataError("ML-DATA-011", f"{latest}: the dead letters are damaged: {error}", fix) from error
         return Content(counts=counts, letters={each.id: each for each in letters})
 
+    def file(self) -> Path | None:
+        """What holds the letters now; None where there is no store."""
+        return self._latest()
+
     def size(self) -> int:
         """Bytes on disk; 0 where there is no store."""
         latest = self._latest()

@@ -9,12 +9,13 @@ import csv
 import gzip
 import io
 import zoneinfo
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
@@ -145,8 +146,7 @@ def _parquet(path: Path, wanted: Sequence[str]) -> _Batches:
 
 def _csv(path: Path, wanted: Sequence[str], dialect: Dialect) -> _Batches:
     header = _header(path, wanted, dialect)
-    ragged: dict[int, BadRow] = {}
-    reported: set[int] = set()
+    ragged: dict[int, BadRow] = {}  # those that arrow met and that were not handed on yet: it reads ahead
     unclosed: list[int] = []
 
     def reject(row: Any) -> str:
@@ -158,22 +158,25 @@ def _csv(path: Path, wanted: Sequence[str], dialect: Dialect) -> _Batches:
 
     number = 0
     for batch in _open_csv(path, wanted, dialect, header.delimiter, reject):
-        numbers = []
-        for _ in range(batch.num_rows):
+        numbers = _numbers(number, batch.num_rows, ragged)
+        number = numbers[-1] if numbers else number
+        while number + 1 in ragged:
             number += 1
-            while number in ragged:
-                number += 1
-            numbers.append(number)
-        new = [row for row in ragged.values() if row.number not in reported]
-        reported.update(row.number for row in new)
-        yield batch, numbers, new
+        yield batch, numbers, [ragged.pop(each) for each in sorted(ragged) if each <= number]
     if unclosed:
         # It swallowed every row after it, and no one can say where it should have ended.
         message = f"{path}: a quote opens in row {unclosed[0]} and never closes"
         raise DataError("ML-DATA-006", message, "close it, or write a quote inside a cell twice")
-    late = [row for row in ragged.values() if row.number not in reported]
-    if late:
-        yield pa.record_batch([pa.array([], pa.string()) for _ in wanted], names=list(wanted)), [], late
+    if ragged:
+        empty = pa.record_batch([pa.array([], pa.string()) for _ in wanted], names=list(wanted))
+        yield empty, [], [ragged[each] for each in sorted(ragged)]
+
+
+def _numbers(last: int, rows: int, ragged: Iterable[int]) -> list[int]:
+    """The numbers of the next rows after `last`: those in between that are ragged are no rows."""
+    gone = np.fromiter(ragged, dtype=np.int64)
+    found = np.setdiff1d(np.arange(last + 1, last + 1 + rows + len(gone)), gone, assume_unique=True)
+    return list(found[:rows].tolist())
 
 
 def _open_csv(path: Path, wanted: Sequence[str], dialect: Dialect, delimiter: str, reject: Any) -> Any:

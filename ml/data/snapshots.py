@@ -5,7 +5,8 @@ file's compression, an integer's width or the order of the columns. Reading one 
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ml.data.atomic import AtomicFile
-from ml.data.digest import snapshot_sha256
+from ml.data.digest import chunked_sha256, snapshot_sha256
 from ml.errors import DataError
 
+BATCH_ROWS = 50_000
 _META = b"ml-pipeline"
 _UNREADABLE = (pa.ArrowException, OSError, ValueError, KeyError, TypeError, AttributeError)
 
@@ -43,19 +45,40 @@ def write(
     path = folder / f"{name}.parquet"
     if _intact(path, name):
         return name, path
-    meta = json.dumps({"sha256": name, "source": source, "ledger": ledger}, sort_keys=True)
     arrow = pa.Table.from_pandas(table, preserve_index=False)
-    arrow = arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), _META: meta.encode()})
+    return write_batches(arrow.schema, arrow.to_batches(BATCH_ROWS), folder, source=source, ledger=ledger)
+
+
+def write_batches(
+    schema: pa.Schema,
+    batches: Iterable[pa.RecordBatch],
+    folder: Path,
+    *,
+    source: str,
+    ledger: Mapping[str, Any] | None = None,
+) -> tuple[str, Path]:
+    """The same of a table that comes in batches, each of `schema`; memory is a batch and what `ml.data.digest` takes.
+
+    Raises:
+        DataError: If it cannot be written.
+    """
+    meta = json.dumps({"source": source, "ledger": ledger}, sort_keys=True).encode()
+    schema = schema.with_metadata({**(schema.metadata or {}), _META: meta})
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with AtomicFile(path) as file:
-            pq.write_table(arrow, file.handle, compression="zstd", write_page_checksum=True)
+        with AtomicFile(folder / "snapshot.parquet") as file:
+            with pq.ParquetWriter(file.handle, schema, compression="zstd", write_page_checksum=True) as writer:
+                for batch in batches:
+                    writer.write_batch(batch.replace_schema_metadata(schema.metadata))
             file.handle.flush()
-            file.temporary.chmod(0o444)
-            file.commit()
+            name = _file_sha256(file.temporary)
+            path = folder / f"{name}.parquet"
+            if not _intact(path, name):
+                file.temporary.chmod(0o444)
+                file.commit(path)
     except OSError as error:
         fix = "give the folder space and rights, or move it with MLP_DATA_STORE"
-        raise DataError("ML-DATA-013", f"{path}: cannot be written: {error.strerror or error}", fix) from error
+        raise DataError("ML-DATA-013", f"{folder}: cannot be written: {error.strerror or error}", fix) from error
     return name, path
 
 
@@ -82,7 +105,7 @@ def load(name: str, folder: Path) -> tuple[pd.DataFrame, Mapping[str, Any]]:
 def stored_sha256(name: str, folder: Path) -> str | None:
     """The hash of the rows that the store really holds under this name; None if it holds none that can be read."""
     try:
-        return snapshot_sha256(_rows(folder / f"{name}.parquet")[0])
+        return _file_sha256(folder / f"{name}.parquet")
     except _UNREADABLE:
         return None
 
@@ -92,10 +115,17 @@ def _rows(path: Path) -> tuple[pd.DataFrame, Mapping[str, Any]]:
     return pd.DataFrame(arrow.to_pandas()), json.loads(arrow.schema.metadata[_META])
 
 
-def canonical(table: pd.DataFrame, order: Sequence[str]) -> pd.DataFrame:
-    """Rows in the order of some columns, then of all others: two files with the same rows give the same snapshot."""
-    names = [*order, *(name for name in sorted(table.columns) if name not in order)]
-    return table.sort_values(names, kind="stable", ignore_index=True)
+def _file_sha256(path: Path) -> str:
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        columns = {name: partial(_chunks, file, name) for name in file.schema_arrow.names}
+        return chunked_sha256(columns, file.metadata.num_rows)
+
+
+def _chunks(file: pq.ParquetFile, name: str) -> Iterator["pd.Series[Any]"]:
+    """One column of a file, batch by batch; an empty first one, which tells the type where there is no row."""
+    yield file.schema_arrow.empty_table().select([name]).to_pandas()[name]
+    for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=[name], use_threads=False):
+        yield pa.Table.from_batches([batch]).to_pandas()[name]
 
 
 def _intact(path: Path, name: str) -> bool:

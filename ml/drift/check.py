@@ -93,7 +93,7 @@ def _record(path: Path) -> tuple[str | None, Mapping[str, Any]]:
     record = _read(path)
     try:
         gate = record["gate"]["policy"]
-        policy = {**gate["drift"], "rule": gate.get("preset", "sound")}
+        policy = {**gate["drift"], "rule": gate["preset"]}
         needed = {key: policy[key] for key in ("min_rows", "min_d", "alpha")}
         release = str(record["release"])
     except (KeyError, TypeError, AttributeError) as error:

@@ -54,7 +54,7 @@ def page(record: Mapping[str, Any], plots: Mapping[str, Any]) -> str:
         plots: The content of the drift.json beside it.
     """
     gate = record["gate"]["policy"]
-    outcomes = ranked(judge(record["drift"], {**gate["drift"], "rule": gate.get("preset", "sound")}))
+    outcomes = ranked(judge(record["drift"], {**gate["drift"], "rule": gate["preset"]}))
     said = verdict(outcomes)
     title = f"Drift of {escape(record['release'])}"
     return "\n".join(

@@ -20,7 +20,7 @@ NOT_PRODUCTION = ("ci", "demo", "dev", "local", "preview", "qa", "sandbox", "sta
 """First word of the names of stacks that are not production; every other name is: a wrong guess refuses."""
 MAX_DAYS = 92
 """Longest time for which a stack may accept a waiver, in days: a quarter, then somebody looks again."""
-_RESTS = frozenset({"waived", "scan-accepted-exception"})  # reasons of checks that pass because of a waiver only
+_RESTS = "waived"  # the reason of a check that passes because of a waiver only
 _ABOUT = re.compile(r"(scan|drift)/[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
@@ -59,7 +59,7 @@ def acceptances(value: Mapping[str, Any]) -> tuple[tuple[Acceptance, ...], list[
 def waived(record: Mapping[str, Any]) -> list[str]:
     """What a record's verdict rests on a waiver for, as rule/subject; reads any JSON and never raises."""
     checks = _mapping(record.get("gate")).get("checks")
-    rests = [check for check in map(_mapping, _list(checks)) if check.get("reason") in _RESTS]
+    rests = [check for check in map(_mapping, _list(checks)) if check.get("reason") == _RESTS]
     return sorted({f"{check.get('rule')}/{check.get('name')}" for check in rests})
 
 
@@ -152,13 +152,10 @@ def _acceptance(about: str, value: Any, faults: list[Fault]) -> Acceptance | Non
 
 
 def _waivers(record: Mapping[str, Any], about: str) -> Iterator[Mapping[str, Any]]:
-    """The waivers of a record's policy about this, also in the form of records older than `waivers`."""
+    """The waivers of a record's policy about this."""
     policy = _mapping(_mapping(record.get("gate")).get("policy"))
     for waiver in map(_mapping, _list(policy.get("waivers"))):
         if f"{waiver.get('rule')}/{waiver.get('of')}" == about:
-            yield waiver
-    for waiver in map(_mapping, _list(_mapping(policy.get("scans")).get("exceptions"))):
-        if f"scan/{waiver.get('scan')}" == about:
             yield waiver
 
 

@@ -91,9 +91,8 @@ def evidence_of(record: Mapping[str, Any]) -> Evidence:
 
 def section(judgement: Judgement, policy: Mapping[str, Any]) -> dict[str, Any]:
     """The record's `gate`."""
-    preset = {"preset": policy["preset"]} if "preset" in policy else {}
     return {
-        **preset,
+        "preset": policy["preset"],
         "mode": judgement.mode,
         "policy": policy,
         "checks": [check.to_json() for check in judgement.checks],
@@ -111,10 +110,9 @@ def verdict_of(outcomes: Sequence[str]) -> Outcome:
 
 def _checks(evidence: Evidence, policy: Mapping[str, Any]) -> Iterator[Check]:
     metrics, evaluation = mapping(evidence.metrics), mapping(evidence.evaluation)
-    preset = policy.get("preset")
+    preset = policy["preset"]
     yield from floors(metrics, policy)
-    if preset is not None:
-        yield measured_with(evaluation, evidence.model_sha256)
+    yield measured_with(evaluation, evidence.model_sha256)
     if preset == "sound":
         yield from better_than_chance(evaluation, metrics)
     if evidence.champion is not None:
@@ -134,20 +132,17 @@ def _checks(evidence: Evidence, policy: Mapping[str, Any]) -> Iterator[Check]:
 
 def _against_champion(evidence: Evidence, policy: Mapping[str, Any]) -> Iterator[Check]:
     metrics, champion = mapping(evidence.metrics), mapping(evidence.champion)
-    preset = policy.get("preset")
-    if preset == "classic":
+    if policy["preset"] == "classic":
         yield from within_drop(metrics, champion, policy)
-    elif preset == "sound":
+    else:
         counts = mapping(mapping(evidence.evaluation).get("counts"))
         yield from non_inferior(metrics, champion, counts.get("distinct_rows"), policy)
         yield from contradictions(metrics, champion, counts)
-    else:  # a record older than the presets: its comparison was of point estimates only, which proves nothing
-        yield check("champion", "champion", None, None, Reason.PAIRED_MISSING)
 
 
 def _power(evidence: Evidence, policy: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """What the judging rows could have told about each metric, had the two models been equally good."""
-    if policy.get("preset") != "sound" or evidence.champion is None:
+    if policy["preset"] != "sound" or evidence.champion is None:
         return {}
     judged = compared(mapping(evidence.metrics), mapping(evidence.champion), policy)
     return {

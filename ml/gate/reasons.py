@@ -61,7 +61,6 @@ class Reason(StrEnum):
     SCAN_NO_ADVISORIES = "scan-no-advisories"
     SCAN_OLD_ADVISORIES = "scan-old-advisories"
     SCAN_INCOMPLETE = "scan-incomplete"
-    SCAN_EXCEPTED = "scan-accepted-exception"
     WAIVED = "waived"
 
 
@@ -117,11 +116,10 @@ REASONS: Mapping[Reason, str] = {
     Reason.SCAN_NO_ADVISORIES: "the scan had no advisory data to compare with, and no valid waiver accepts that",
     Reason.SCAN_OLD_ADVISORIES: "the scan's advisory data are older than their limit, and no valid waiver accepts that",
     Reason.SCAN_INCOMPLETE: "the scan could not cover its subject, and no valid waiver accepts that",
-    Reason.SCAN_EXCEPTED: "the scan could not cover its subject; an exception with owner and expiry accepts that",
     Reason.WAIVED: "a waiver with owner, reason and expiry accepts it",
 }
 
-_PASSES = frozenset({Reason.OK, Reason.SCAN_EXCEPTED, Reason.SLICES_SMALL, Reason.WAIVED})
+_PASSES = frozenset({Reason.OK, Reason.SLICES_SMALL, Reason.WAIVED})
 _UNDECIDED = frozenset(
     {
         Reason.TOO_FEW_ROWS,

@@ -37,13 +37,13 @@ def reason_of(name: str, scan: object, must: object, created_at: object, policy:
         scan: What the record says of it; None when it is not there.
         must: The SHA-256 of what it must have looked at.
         created_at: When the record was made, so that the answer does not change with the day on which it is read.
-        policy: The policy's `scans`. Without `max_age_hours` (records older than it) only verdict and coverage count.
+        policy: The policy's `scans`.
     """
     if scan is None or (isinstance(scan, Mapping) and scan.get("verdict") is None):
         return Reason.SCAN_MISSING
     if not isinstance(scan, Mapping) or scan.get("verdict") not in ("pass", "incomplete"):
         return Reason.SCAN_FAILED
-    fault = _fault(name, scan, must, created_at, policy) if "max_age_hours" in policy else None
+    fault = _fault(name, scan, must, created_at, policy)
     return fault or (Reason.OK if scan["verdict"] == "pass" else Reason.SCAN_INCOMPLETE)
 
 
@@ -53,7 +53,7 @@ def _fault(
     """What makes the scan worth nothing; first what nobody can answer for."""
     if not isinstance(must, str) or scan.get("subject_sha256") != must:
         return Reason.SCAN_OTHER_SUBJECT
-    if not _is_young(scan.get("scanned_at"), created_at, policy["max_age_hours"]):
+    if not is_young(scan.get("scanned_at"), created_at, policy.get("max_age_hours")):
         return Reason.SCAN_STALE
     advisories = _advisories(name, scan, created_at, policy.get("advisories"))
     return advisories or (None if _is_whole(scan) else Reason.SCAN_SKIPPED)
@@ -73,8 +73,8 @@ def _advisories(name: str, scan: Mapping[str, Any], created_at: object, rule: ob
     return Reason.SCAN_OLD_ADVISORIES if old else None
 
 
-def _is_young(scanned_at: object, created_at: object, max_age_hours: object) -> bool:
-    """Whether a scan is not older than the limit, and not from after the record either."""
+def is_young(scanned_at: object, created_at: object, max_age_hours: object) -> bool:
+    """Whether a scan is not older than the limit, and not from after the evidence that holds it either."""
     scanned, made = _moment(scanned_at), _moment(created_at)
     if scanned is None or made is None:
         return False

@@ -16,19 +16,15 @@ def policy_problem(policy: object) -> str | None:
     """The first key of a policy that the gate cannot judge by; None when it can by all."""
     rules = mapping(policy)
     preset = rules.get("preset")
-    if preset not in (None, "sound", "classic") or ("preset" in rules and preset is None):
+    if not isinstance(preset, str) or preset not in _PRESETS:
         return "preset"
-    asked = [rule for section, rule in _WHERE_GIVEN.items() if section in rules]
-    wanted = {**_ALWAYS, **(_PRESETS[preset] if preset is not None else {})}
-    for more in asked:
-        wanted |= more
-    for path, rule in wanted.items():
+    for path, rule in {**_ALWAYS, **_PRESETS[preset]}.items():
         value: Any = rules
         for key in path.split("."):
             value = mapping(value).get(key)
         if not rule(value):
             return path
-    return "waivers" if preset is not None and not _waivers(rules.get("waivers")) else None
+    return None
 
 
 def _flag(value: object) -> bool:
@@ -70,6 +66,7 @@ def _waivers(value: object) -> bool:
     )
 
 
+_MARGIN = _between(0.0, 1e300)
 _ALWAYS: Mapping[str, Rule] = {
     "floors": lambda value: bool(value) and _by_metric(is_number)(value),
     "min_test_rows": is_count,
@@ -79,22 +76,20 @@ _ALWAYS: Mapping[str, Rule] = {
     "drift.alpha": _share,
     "drift.rule": lambda value: value in (None, "sound", "classic"),
     "scans.required": _texts,
-}
-_MARGIN = _between(0.0, 1e300)
-_WHERE_GIVEN: Mapping[str, Mapping[str, Rule]] = {
-    "slices": {
-        "slices.min_rows": lambda value: is_count(value) and value > 1,
-        "slices.alpha": _between(0.0, 0.5),
-        "slices.margin": _MARGIN,
-        "slices.relative_margin": _MARGIN,
-        "slices.floors": _by_metric(is_number),
-    },
-    "prediction_diff": {"prediction_diff.max_flip_rate": _share},
-    "runtime": {
-        "runtime.max_p99_ms_1_row": _MARGIN,
-        "runtime.max_model_bytes": _MARGIN,
-        "runtime.max_peak_rss_mib": _MARGIN,
-    },
+    "scans.max_age_hours": lambda value: is_count(value) and value > 0,
+    "scans.advisories.scans": _texts,
+    "scans.advisories.max_age_days": is_count,
+    "snapshot.required": _flag,
+    "slices.min_rows": lambda value: is_count(value) and value > 1,
+    "slices.alpha": _between(0.0, 0.5),
+    "slices.margin": _MARGIN,
+    "slices.relative_margin": _MARGIN,
+    "slices.floors": _by_metric(is_number),
+    "prediction_diff.max_flip_rate": _share,
+    "runtime.max_p99_ms_1_row": _MARGIN,
+    "runtime.max_model_bytes": _MARGIN,
+    "runtime.max_peak_rss_mib": _MARGIN,
+    "waivers": _waivers,
 }
 _PRESETS: Mapping[str, Mapping[str, Rule]] = {
     "sound": {

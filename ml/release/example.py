@@ -22,8 +22,9 @@ POLICY: dict[str, Any] = {
     "slices": {"min_rows": 100, "alpha": 0.05, "margin": 0.03, "relative_margin": 0.1, "floors": {"accuracy": 0.5}},
     "prediction_diff": {"max_flip_rate": 0.25},
     "runtime": {"max_p99_ms_1_row": 50.0, "max_model_bytes": 104857600, "max_peak_rss_mib": 512.0},
+    "snapshot": {"required": True},
     "drift": {"required": True, "min_rows": 100, "min_d": 0.1, "alpha": 0.01},
-    "scans": {"required": ["static"]},
+    "scans": {"required": ["static"], "max_age_hours": 24, "advisories": {"scans": [], "max_age_days": 7}},
     "waivers": [],
 }
 _FIELDS: dict[str, Any] = {
@@ -35,14 +36,18 @@ _FIELDS: dict[str, Any] = {
     "data": {
         "source": "made up",
         "snapshot_sha256": _A,
+        "snapshot": {"sha256": _A, "rows": 7012},
         "train": {"from": "2013-01", "to": "2013-06", "rows": 6000},
         "test": {"from": "2013-07", "to": "2013-07", "rows": 1000},
         "dropped": {"no label": 12},
+        "ledger": {"total": 7012, "accepted": 7000, "dropped": {"no label": 12}, "rejected": {}},
+        "freshness": {"newest": "2013-07-31", "as_of": "2013-08-01", "age_days": 0.5, "limit_days": 3.0},
     },
     "code": {"commit": "c" * 40, "dirty": False, "tree_sha256": _A},
     "lock_sha256": _B,
     "environment": {"python": "3.11.2", "packages": {"scikit-learn": "1.9.1"}},
     "parameters": {"max_iter": 200},
+    "search": None,
     "files": {"model.onnx": _A, "serving.json": _B},
     "model": {"bytes": 4096, "opset": 21, "parity_max_abs_diff": 1e-7, "parity_rows": 1000},
     "metrics": {"accuracy": 0.81, "log_loss": 0.42},
@@ -139,11 +144,13 @@ _FIELDS: dict[str, Any] = {
             "covered": 40,
             "total": 40,
             "database_date": None,
+            "scanned_at": "2013-08-01T11:00:00Z",
             "verdict": "pass",
             "reason": "nothing found",
             "findings": [],
         }
     },
+    "subjects": {"static": _A},
 }
 
 
@@ -158,7 +165,10 @@ def example(change: Callable[[dict[str, Any]], None] | None = None) -> dict[str,
 
 
 def _follow(fields: dict[str, Any]) -> None:
-    """A model and metrics of the caller's own were measured too, unless the caller says otherwise."""
+    """A model, metrics and a day of the caller's own were measured and scanned, unless the caller says otherwise."""
+    static = fields["scans"].get("static", {}) if isinstance(fields.get("scans"), dict) else {}
+    if isinstance(static, dict) and static.get("scanned_at") == _FIELDS["scans"]["static"]["scanned_at"]:
+        static["scanned_at"] = fields["created_at"]
     evaluation = fields.get("evaluation", {})
     if evaluation.get("model_sha256") == _A:
         evaluation["model_sha256"] = fields["files"]["model.onnx"]

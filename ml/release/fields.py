@@ -19,7 +19,7 @@ from ml.gate.metrics import is_number
 from ml.release.record import short
 
 SCHEMA: Final = "ml-pipeline/release/v2"
-"""What new records say; the schema knows which older ones are read as well."""
+"""What every record says."""
 FOLDER: Final = Path(__file__).with_name("schema")
 _BASE: Final = "https://ml-pipeline.invalid/release/"  # names the files among themselves; nothing is fetched
 _SLOW: Final = ("rfc3987_syntax", "isoduration")

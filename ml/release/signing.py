@@ -82,7 +82,7 @@ def revoke(root: Path, keyid: str, because: str, *, now: datetime) -> TrustedKey
 
 
 def signer(root: Path, home: Path, environment: Mapping[str, str], *, now: datetime) -> "Signer":
-    """The signer for a new release: a private key at hand whose public key is trusted, not revoked and not expired.
+    """The signer for new evidence: a private key at hand whose public key is trusted, not revoked and not expired.
 
     Raises:
         GateError: If there is no private key, or none that the checkout trusts.
@@ -90,7 +90,7 @@ def signer(root: Path, home: Path, environment: Mapping[str, str], *, now: datet
     """
     signers = list(_at_hand(home, environment))
     if not signers:
-        message = "a release must be signed, and there is no signing key: not in the environment, not on this machine"
+        message = "evidence must be signed, and there is no signing key: not in the environment, not on this machine"
         raise GateError("ML-REL-030", message, f"{_CREATE}, and commit the public key")
     keys = trusted(root).keys
     usable = [found for found in signers if _usable(keys.get(found.public_key.keyid), now)]

@@ -106,10 +106,8 @@ def _answer(job: _Job, now: datetime, place: tuple[Path, str, str] | None, *, fr
 
 def unanswered(scans: Mapping[str, Scan], policy: Mapping[str, Any], today: str) -> list[str]:
     """Names of scans that failed, or are incomplete without a waiver that holds today."""
-    waivers = [(item["of"], item) for item in policy.get("waivers", ()) if item["rule"] == "scan"]
-    # Records older than the waivers have `exceptions` in their policy.
-    waivers += [(item["scan"], item) for item in policy["scans"].get("exceptions", ())]
-    excepted = {name for name, item in waivers if today <= item["expires"]}
+    waivers = [item for item in policy["waivers"] if item["rule"] == "scan"]
+    excepted = {item["of"] for item in waivers if today <= item["expires"]}
     return [
         name
         for name, scan in scans.items()

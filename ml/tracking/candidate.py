@@ -10,13 +10,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ml.errors import DataError
 from ml.tracking.session import session
 
 if TYPE_CHECKING:
     from ml.training.candidate import Candidate
 
 CANDIDATE_TAG, REASON_TAG = "candidate", "candidate_reason"
+LETTERS = "dead-letters"
 _PARAM_LIMIT = 6000  # characters of a value that MLflow stores
+_TAG_LIMIT = 5000
 
 
 def last_candidate(problem: str, *, tracking_uri: str, username: str | None, password: str | None) -> datetime | None:
@@ -31,7 +34,14 @@ def last_candidate(problem: str, *, tracking_uri: str, username: str | None, pas
 
 
 def log_candidate(  # noqa: PLR0913  (all keyword-only but the candidate)
-    candidate: "Candidate", *, reason: str, now: datetime, tracking_uri: str, username: str | None, password: str | None
+    candidate: "Candidate",
+    *,
+    reason: str,
+    now: datetime,
+    tracking_uri: str,
+    username: str | None,
+    password: str | None,
+    letters: Path | None = None,
 ) -> str:
     """Log one run; returns its id.
 
@@ -42,6 +52,7 @@ def log_candidate(  # noqa: PLR0913  (all keyword-only but the candidate)
         tracking_uri: Of the server.
         username: For basic auth; None for a server without it.
         password: For basic auth.
+        letters: The dead letters of its data; a pod's own store goes with the pod.
 
     Raises:
         ConfigError: If the server refuses the credentials.
@@ -49,17 +60,61 @@ def log_candidate(  # noqa: PLR0913  (all keyword-only but the candidate)
     """
     moment = int(now.timestamp() * 1000)
     with session(tracking_uri, username, password) as client, tempfile.TemporaryDirectory() as folder:
-        found = client.get_experiment_by_name(candidate.problem)
-        experiment = client.create_experiment(candidate.problem) if found is None else found.experiment_id
-        run = client.create_run(
-            experiment, start_time=moment, tags=_tags(candidate, reason), run_name=f"candidate-{now:%Y%m%d-%H%M%S}"
-        )
-        run_id = str(run.info.run_id)
+        run_id = _begun(client, candidate.problem, _tags(candidate, reason), now)
         client.log_batch(run_id, metrics=_metrics(candidate, moment), params=_params(candidate))
         for path in (candidate.model_path, candidate.serving_path, *_facts(candidate, Path(folder))):
             client.log_artifact(run_id, str(path))
+        _keep_letters(client, run_id, letters)
         client.set_terminated(run_id, "FINISHED")
     return run_id
+
+
+def log_refused(  # noqa: PLR0913  (all keyword-only but the problem and the error)
+    problem: str,
+    error: DataError,
+    *,
+    reason: str,
+    now: datetime,
+    tracking_uri: str,
+    username: str | None,
+    password: str | None,
+    letters: Path | None,
+) -> str:
+    """Log that the data were refused, as a failed run that is no candidate; returns its id.
+
+    Args:
+        problem: Its name.
+        error: What is wrong with the data.
+        reason: As of `log_candidate`, and so are the others.
+        now: Start of the run.
+        tracking_uri: Of the server.
+        username: For basic auth.
+        password: For basic auth.
+        letters: Examples of the rejected rows.
+
+    Raises:
+        ConfigError: If the server refuses the credentials.
+        TransientError: If it does not answer.
+    """
+    with session(tracking_uri, username, password) as client:
+        tags = {REASON_TAG: reason, "refused": error.code, "refused_because": str(error)[:_TAG_LIMIT]}
+        run_id = _begun(client, problem, tags, now)
+        _keep_letters(client, run_id, letters)
+        client.set_terminated(run_id, "FAILED")
+    return run_id
+
+
+def _begun(client: Any, problem: str, tags: dict[str, str], now: datetime) -> str:
+    found = client.get_experiment_by_name(problem)
+    experiment = client.create_experiment(problem) if found is None else found.experiment_id
+    name = f"candidate-{now:%Y%m%d-%H%M%S}"
+    run = client.create_run(experiment, start_time=int(now.timestamp() * 1000), tags=tags, run_name=name)
+    return str(run.info.run_id)
+
+
+def _keep_letters(client: Any, run_id: str, letters: Path | None) -> None:
+    if letters is not None:
+        client.log_artifact(run_id, str(letters), LETTERS)
 
 
 def _tags(candidate: "Candidate", reason: str) -> dict[str, str]:
@@ -86,10 +141,13 @@ def _params(candidate: "Candidate") -> list[Any]:
 
 
 def _metrics(candidate: "Candidate", moment: int) -> list[Any]:
-    """The metrics, and two curves over the trials: each one's value, and the best so far."""
+    """The metrics, where the rows went, and two curves over the trials: each one's value, and the best so far."""
     from mlflow.entities import Metric  # noqa: PLC0415
 
-    found = [Metric(name, value, moment, 0) for name, value in sorted(candidate.metrics.items())]
+    ledger = candidate.data["ledger"]
+    rows = {f"rows_{part}": sum(ledger[part].values()) for part in ("dropped", "rejected")}
+    rows |= {f"rows_{part}": ledger[part] for part in ("total", "accepted")}
+    found = [Metric(name, value, moment, 0) for name, value in sorted({**candidate.metrics, **rows}.items())]
     best = None
     for line in candidate.trials:
         if line["state"] == "complete":

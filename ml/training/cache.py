@@ -1,15 +1,20 @@
-"""Trainings that need not be run twice. An entry that is damaged in any byte counts as absent."""
+"""Trainings that need not be run twice, kept in a cache of `ml.data.cache`: bounded, and damaged is absent."""
 
 import hashlib
 import json
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-MODEL, SERVING, EVALUATION, _ENTRY = "model.onnx", "serving.json", "evaluation.json", "entry.json"
+import msgspec
+
+from ml.data.cache import Cache, key
+
+__all__ = ["MAX_MIB", "Trained", "key", "load", "store"]
+
+MODEL, SERVING, EVALUATION = "model.onnx", "serving.json", "evaluation.json"
+MAX_MIB = 512.0  # some hundred trainings of the reference problem
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,59 +28,36 @@ class Trained:
 
     def files(self) -> dict[str, str]:
         """File name -> sha256."""
-        return {name: _sha256(content) for name, content in self.contents().items()}
+        return {name: hashlib.sha256(content).hexdigest() for name, content in self.contents().items()}
 
     def contents(self) -> dict[str, bytes]:
         """File name -> content."""
         return {MODEL: self.model, SERVING: self.serving, EVALUATION: self.evaluation}
 
 
-def key(parts: Mapping[str, Any]) -> str:
-    """One name for data, code and parameters."""
-    return _sha256(json.dumps(parts, sort_keys=True).encode())
+class _Entry(msgspec.Struct, frozen=True, kw_only=True):
+    model: bytes
+    serving: bytes
+    evaluation: bytes
+    facts: bytes  # JSON: what a record will hold, so nothing else may come back
 
 
 def load(root: Path, name: str) -> Trained | None:
-    """The entry, or None if it is absent or damaged."""
-    folder = root / name
-    try:
-        entry = json.loads((folder / _ENTRY).read_bytes())
-        found = Trained(
-            model=(folder / MODEL).read_bytes(),
-            serving=(folder / SERVING).read_bytes(),
-            evaluation=(folder / EVALUATION).read_bytes(),
-            facts=entry["facts"],
-        )
-        intact = entry == _seal(found)
-    except (OSError, ValueError, KeyError, TypeError):
+    """The entry, or None if it is absent or damaged. It is in memory then: nothing that evicts can take it away."""
+    content = _cache(root).get(name)
+    if content is None:
         return None
-    return found if intact else None
+    entry = msgspec.msgpack.decode(content, type=_Entry)
+    facts = json.loads(entry.facts)
+    return Trained(model=entry.model, serving=entry.serving, evaluation=entry.evaluation, facts=facts)
 
 
 def store(root: Path, name: str, trained: Trained) -> None:
     """Write an entry in one step: a reader sees all of it or nothing."""
-    root.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(dir=root, prefix=".part-"))
-    try:
-        for name_of_file, content in trained.contents().items():
-            (part / name_of_file).write_bytes(content)
-        (part / _ENTRY).write_text(json.dumps(_seal(trained), sort_keys=True, indent=1), encoding="utf-8")
-        shutil.rmtree(root / name, ignore_errors=True)  # only ever a damaged one
-        try:
-            part.rename(root / name)
-        except FileExistsError:
-            return  # another process trained the same and was first
-        except OSError as error:
-            if not (root / name / _ENTRY).exists():
-                raise error from None
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    facts = json.dumps(trained.facts, sort_keys=True).encode()
+    entry = _Entry(model=trained.model, serving=trained.serving, evaluation=trained.evaluation, facts=facts)
+    _cache(root).put(name, msgspec.msgpack.encode(entry))
 
 
-def _seal(trained: Trained) -> dict[str, Any]:
-    facts = json.loads(json.dumps(trained.facts))
-    return {"facts": facts, "facts_sha256": key(facts), "files": trained.files()}
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+def _cache(root: Path) -> Cache:
+    return Cache(root, max_mib=MAX_MIB)

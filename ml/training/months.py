@@ -1,9 +1,14 @@
 """Calendar months as `2013-06`. Pure."""
 
 import re
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any, Final
 
 from ml.errors import UsageError
+
+UNORDERED: Final = "unordered"
+"""What a record says instead of a day where the problem has no time."""
 
 _MONTH = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])")
 
@@ -30,3 +35,9 @@ def end(month: str) -> datetime:
         UsageError: If it is not a month.
     """
     return datetime.fromisoformat(f"{following(month)}-01")
+
+
+def span(period: Mapping[str, Any]) -> str:
+    """A record's `data.train` or `data.test` in words: first and last day, where the problem has time, and its rows."""
+    rows = f"{period['rows']:,} rows"
+    return rows if period["from"] == UNORDERED else f"{period['from']} to {period['to']} ({rows})"

@@ -58,7 +58,7 @@ def retrain(given: argparse.Namespace, now: datetime) -> dict[str, Any]:
     Raises:
         PipelineError: Whatever training, MLflow or Prometheus raise.
     """
-    from ml.tracking.candidate import last_candidate, log_candidate  # noqa: PLC0415  (loads mlflow: seconds)
+    from ml.tracking.candidate import last_candidate, log_candidate, log_refused  # noqa: PLC0415  (mlflow: seconds)
 
     problem = by_package(given.problem)
     if given.reason == "drift" and not is_firing(given.prometheus):
@@ -67,16 +67,23 @@ def retrain(given: argparse.Namespace, now: datetime) -> dict[str, Any]:
     refused = why_not(now, last_candidate(problem.name, **server), forced=given.reason == "forced")
     if refused is not None:
         return {"retrained": False, "why": refused}
-    from ml.training.run import train  # noqa: PLC0415  (a second of imports, after the cheap checks)
+    from ml.data import stores  # noqa: PLC0415  (a second of imports, after the cheap checks)
+    from ml.data.letters import DeadLetters  # noqa: PLC0415
+    from ml.training.run import train  # noqa: PLC0415
 
+    store = DeadLetters(stores.dead_letters(problem.name))
     through = given.through or newest_judged(problem)
     plan = SearchPlan(trials=given.trials, minutes=given.minutes, sampler=given.sampler, workers=1)
     with tempfile.TemporaryDirectory() as folder:
-        candidate = train(
-            problem, through, out=Path(folder) / "out", cached=Path(folder) / "train", seed=given.seed, search=plan,
-            progress=lambda step: print(step, file=sys.stderr, flush=True),
-        )  # fmt: skip
-        run_id = log_candidate(candidate, reason=given.reason, now=now, **server)
+        try:
+            candidate = train(
+                problem, through, out=Path(folder) / "out", cached=Path(folder) / "train", seed=given.seed, search=plan,
+                progress=lambda step: print(step, file=sys.stderr, flush=True),
+            )  # fmt: skip
+        except DataError as error:
+            log_refused(problem.name, error, reason=given.reason, now=now, letters=store.file(), **server)
+            raise
+        run_id = log_candidate(candidate, reason=given.reason, now=now, letters=store.file(), **server)
     facts = {"through": through, "metrics": candidate.metrics, "model_sha256": candidate.files["model.onnx"]}
     return {"retrained": True, "run": run_id, "reason": given.reason, **facts}
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ml.evaluation import runtime, slices
 from ml.problem import Problem
-from ml.training import cache, lineage, plan, space
+from ml.training import cache, lineage, months, plan, space
 from ml.training.candidate import Candidate
 from ml.training.fit import fit
 from ml.training.inputs import Inputs, Progress, prepare
@@ -183,6 +183,6 @@ def _place(path: Path, content: bytes) -> None:
 def _period(problem: Problem, rows: Any) -> dict[str, Any]:
     """First and last day; problems without time have none and say so."""
     if problem.time is None:
-        return {"from": "unordered", "to": "unordered", "rows": len(rows)}
+        return {"from": months.UNORDERED, "to": months.UNORDERED, "rows": len(rows)}
     moments = rows[problem.time]
     return {"from": f"{moments.min():%Y-%m-%d}", "to": f"{moments.max():%Y-%m-%d}", "rows": len(rows)}

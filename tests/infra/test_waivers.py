@@ -24,8 +24,9 @@ def rests(**changes):
     """Evidence whose verdict rests on a waiver of the scan `static`."""
 
     def edit(fields):
-        waiver = {"scan": "static", "owner": "me", "reason": "no source", "expires": "2027-06-30", **changes}
-        fields["gate"]["policy"]["scans"]["exceptions"] = [waiver]
+        about = {"rule": "scan", "of": "static"}
+        waiver = {**about, "owner": "me", "reason": "no source", "expires": "2027-06-30", **changes}
+        fields["gate"]["policy"]["waivers"] = [waiver]
         fields["scans"]["static"].update(verdict="incomplete", covered=0)
 
     return edit

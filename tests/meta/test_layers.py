@@ -40,6 +40,7 @@ PURE = (
     "ml/preview/facts.py",
     "ml/preview/markdown.py",
     "ml/preview/render.py",
+    "ml/release/envelope.py",
     "ml/release/fields.py",
     "ml/release/diff.py",
     "ml/release/keys.py",

@@ -15,11 +15,8 @@ from ml.gate.reasons import Reason
 
 
 def same_answers(champion: Mapping[str, Any], policy: Mapping[str, Any]) -> Iterator[Check]:
-    """The share of requests that get another answer; a policy without `prediction_diff` asks for none."""
-    rule = policy.get("prediction_diff")
-    if not isinstance(rule, Mapping):
-        return
-    found, limit = champion.get("prediction_diff"), rule["max_flip_rate"]
+    """The share of requests that get another answer."""
+    found, limit = champion.get("prediction_diff"), policy["prediction_diff"]["max_flip_rate"]
     rate = mapping(found).get("flip_rate")
     yield check("flip_rate", "answers", rate, limit, _reason(found, rate, limit))
 

@@ -19,10 +19,8 @@ _LIMITS = {
 
 
 def quick_enough(evaluation: Mapping[str, Any], policy: Mapping[str, Any]) -> Iterator[Check]:
-    """Size, the slowest of a hundred single predictions, and memory; a policy without `runtime` asks for none."""
-    rule = policy.get("runtime")
-    if not isinstance(rule, Mapping):
-        return
+    """Size, the slowest of a hundred single predictions, and memory."""
+    rule = policy["runtime"]
     runtime = mapping(evaluation.get("runtime"))
     for name, key in sorted(_LIMITS.items()):
         value, limit = runtime.get(name), rule[key]

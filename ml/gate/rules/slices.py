@@ -40,11 +40,9 @@ def sliced(
     Args:
         evaluation: The record's section.
         champion: The record's section; None without a champion.
-        policy: The whole policy; without `slices` nothing is judged.
+        policy: The whole policy.
     """
-    rule = policy.get("slices")
-    if not isinstance(rule, Mapping):
-        return
+    rule = policy["slices"]
     found = mapping(evaluation.get("slices"))
     columns, metric = found.get("columns"), found.get("metric")
     if not isinstance(columns, Mapping):

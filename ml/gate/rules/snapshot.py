@@ -13,9 +13,9 @@ def pinned(data: Mapping[str, Any], policy: Mapping[str, Any]) -> list[Check]:
 
     Args:
         data: The record's `data`.
-        policy: The gate's; one from before there was this rule asks for nothing.
+        policy: The gate's.
     """
-    if mapping(policy.get("snapshot")).get("required") is not True:
+    if not policy["snapshot"]["required"]:
         return []
     wanted, kept = data.get("snapshot_sha256"), data.get("snapshot")
     if not isinstance(kept, Mapping):

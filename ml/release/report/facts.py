@@ -7,6 +7,7 @@ from ml.gate.metrics import METRICS, is_number
 from ml.gate.reasons import REASONS, Reason
 from ml.gate.rules.champion import margin_of
 from ml.gate.words import lines
+from ml.training.months import span
 
 Z95: Final = 1.959963984540054
 _DISTANCES: Final = ("d", "tv")
@@ -148,10 +149,7 @@ def lineage(record: Mapping[str, Any]) -> list[tuple[str, str]]:
     found = [
         ("source", data["source"]),
         ("snapshot", data["snapshot_sha256"]),
-        *(
-            (part, f"{data[part]['from']} to {data[part]['to']}, {data[part]['rows']:,} rows")
-            for part in ("train", "test")
-        ),
+        *((part, span(data[part])) for part in ("train", "test")),
         ("dropped", ", ".join(f"{count:,} {why}" for why, count in sorted(data["dropped"].items())) or "none"),
         ("commit", f"{code['commit'] or 'none'}{' with uncommitted changes' if code['dirty'] else ''}"),
         ("source tree", code["tree_sha256"]),
@@ -222,13 +220,10 @@ def _words(reason: str) -> str:
 def _margin(record: Mapping[str, Any], name: str) -> float | None:
     """How much worse than the champion the policy allows; None where it does not say."""
     policy, theirs = record["gate"]["policy"], mapping(mapping(record["champion"]).get("metrics")).get(name)
-    rule = mapping(policy.get("classic" if policy.get("preset") == "classic" else "comparison"))
-    if "relative_margins" in rule and is_number(theirs):
-        return margin_of(name, theirs, policy)
-    # `classic`, and records from before there were presets.
-    drops = rule or policy
-    margin = mapping(drops.get("max_drops")).get(name, drops.get("max_drop"))
-    return margin if is_number(margin) else None
+    if policy["preset"] == "classic":
+        rule = policy["classic"]
+        return float(rule["max_drops"].get(name, rule["max_drop"]))
+    return margin_of(name, theirs, policy) if is_number(theirs) else None
 
 
 def _moved(item: Mapping[str, Any]) -> float:

@@ -8,9 +8,10 @@ from typing import Any, Final
 
 import jinja2
 
-from ml.release import keys, signature
+from ml.release import envelope, keys, signature
 from ml.release.report import facts
 from ml.release.store import REPORT, Release
+from ml.training.months import span
 
 EVALUATION: Final = "evaluation.json"
 MAX_BYTES: Final = 1024 * 1024
@@ -49,6 +50,7 @@ def render(release: Release, trust: keys.Trusted) -> str:
         lineage=facts.lineage(record),
         signature=_signature(release, trust),
         n=facts.number,
+        span=span,
     )
 
 
@@ -60,9 +62,9 @@ def _counts(record: Mapping[str, Any]) -> str:
 
 
 def _signature(release: Release, trust: keys.Trusted) -> dict[str, str]:
-    envelope = release.signature
-    problems = signature.problems(envelope, release.raw, trust)
-    keyid = signature.keyid_of(envelope) if envelope is not None else None
+    signed = release.signature
+    problems = signature.problems(signed, release.raw, trust)
+    keyid = envelope.keyid_of(signed) if signed is not None else None
     if problems:
         words = "Not signed by anybody trusted: " + "; ".join(problem.message for problem in problems)
         return {"outcome": "fail", "words": words, "key": keyid or ""}
@@ -92,7 +94,14 @@ def _plots(record: Mapping[str, Any], evaluation: Mapping[str, Any]) -> list[dic
         found.append({"title": "ROC", "svg": plots.roc(curves), "words": words, "wide": False})
     if bins := facts.sequence(facts.mapping(evaluation.get("calibration")).get("bins")):
         words = "On the dashed line a prediction means what it says; bars are 95 % intervals."
-        found.append({"title": "Calibration", "svg": plots.calibration(bins), "words": words, "wide": False})
+        found.append(
+            {
+                "title": "Calibration",
+                "svg": plots.calibration(bins, shares=record["kind"] != "regression"),
+                "words": words,
+                "wide": False,
+            }
+        )
     histogram = facts.mapping(facts.mapping(evaluation.get("residuals")).get("histogram"))
     for counts in facts.mapping(histogram.get("counts")).values():
         words = "A long side means that the model is wrong by much in that direction."

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from scipy.stats import binomtest
 
 # Colours that stand for the page's own; `_svg` puts the page's names in their place.
 _INK: Final = "#010203"
@@ -44,8 +45,14 @@ def roc(curves: Sequence[Mapping[str, Any]]) -> str:
         return _svg(figure)
 
 
-def calibration(bins: Sequence[Mapping[str, Any]]) -> str:
-    """Predicted against observed in bins, with 95 % intervals; on the dashed line the model means what it says."""
+def calibration(bins: Sequence[Mapping[str, Any]], *, shares: bool) -> str:
+    """Predicted against observed in bins, with 95 % intervals; on the dashed line the model means what it says.
+
+    Args:
+        bins: From low to high, as evaluation.json has them.
+        shares: Whether what was observed is a share of the bin's rows: its interval is then Wilson's, which stays
+            within 0 and 1 however few they are. Otherwise it is a mean, with its standard error.
+    """
     with mpl.rc_context(_STYLE):
         figure, axes = _axes("predicted", "observed")
         ends = [value for item in bins for value in (item["predicted"], item["observed"])]
@@ -53,10 +60,19 @@ def calibration(bins: Sequence[Mapping[str, Any]]) -> str:
         axes.errorbar(
             [item["predicted"] for item in bins],
             [item["observed"] for item in bins],
-            yerr=[Z95 * (item.get("standard_error") or 0.0) for item in bins],
+            yerr=list(zip(*(_reach(item, shares=shares) for item in bins), strict=True)),
             color=_ACCENT, marker="o", markersize=3.5, linewidth=1.2, capsize=2,
         )  # fmt: skip
         return _svg(figure)
+
+
+def _reach(item: Mapping[str, Any], *, shares: bool) -> tuple[float, float]:
+    """How far the interval of a bin reaches down and up."""
+    if not shares:
+        reach = Z95 * (item.get("standard_error") or 0.0)
+        return reach, reach
+    found = binomtest(round(item["observed"] * item["rows"]), item["rows"]).proportion_ci(0.95, "wilson")
+    return max(0.0, item["observed"] - found.low), max(0.0, found.high - item["observed"])
 
 
 def residuals(edges: Sequence[float], counts: Sequence[int]) -> str:

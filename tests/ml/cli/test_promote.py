@@ -10,10 +10,12 @@ from typer.testing import CliRunner, Result
 from ml.cli.promote import promote, rollback
 from ml.delivery.traffic import selected
 from ml.errors import PipelineError
+from ml.release import images, store
 from ml.stack import config
 from ml.stack.slots import Held
 from tests.ml.release.folders import write_release
 from tests.ml.release.image_folders import accept_unjudged_debian
+from tests.ml.release.signing import pem
 from tests.ml.stack.fakes import Namespace, api_server, image
 
 PROD = "# production\nconfig:\n  ml-pipeline:build: false # never\n"
@@ -59,6 +61,7 @@ def spaces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str
     )
     (tmp_path / "Pulumi.prod.yaml").write_text(PROD)
     monkeypatch.setenv("MLP_KUBECONFIG", str(tmp_path / "kubeconfig"))
+    monkeypatch.setenv("MLP_SIGNING_KEY", pem())
     # Whether a stack accepts what a release rests on depends on the day; the tests of that give their own.
     monkeypatch.setattr("ml.gate.accepted.refusals", lambda *_: [])
     with api_server(found, tmp_path / "kubeconfig"):
@@ -75,9 +78,24 @@ def test_promotion_writes_what_is_proven_and_the_images_it_needs(tmp_path: Path,
     assert file.state.images == {name: image(name, "b") for name in ("mlflow", "postgres", "worker")}
     assert "ml-pipeline:build: false # never" in file.text
     assert f"+    blue: {{release: flights-0001, image: {image('serving')}}}" in result.output
-    evidence = f"releases/flights-0001/images/{'a' * 64}.json"
-    assert f"next: git add {evidence} && git commit {evidence} Pulumi.prod.yaml" in result.output
-    assert json.loads((tmp_path / evidence).read_bytes())["scans"]["image-python"]["verdict"] == "pass"
+    evidence, signature = (f"releases/flights-0001/images/{'a' * 64}{end}" for end in (".json", ".dsse.json"))
+    files = f"{evidence} {signature}"
+    assert f"next: git add {files} && git commit {files} Pulumi.prod.yaml" in result.output
+    scan = json.loads((tmp_path / evidence).read_bytes())["scans"]["image-python"]
+    assert (scan["verdict"], scan["scanned_at"][-1]) == ("pass", "Z")
+    images.refuse_committed(store.load(tmp_path, "flights-0001"), image("serving"))
+
+
+def test_without_a_signing_key_nothing_is_scanned_or_edited(
+    tmp_path: Path, spaces: dict[str, Namespace], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLP_SIGNING_KEY")
+    monkeypatch.setenv("MLP_HOME", str(tmp_path / "home"))
+    error = refusal(run(tmp_path, "promote"))
+
+    assert (error.code, "mlp keys create" in str(error)) == ("ML-REL-030", True)
+    assert (tmp_path / "Pulumi.prod.yaml").read_text() == PROD
+    assert not (tmp_path / "releases/flights-0001/images").exists()
 
 
 def test_an_image_with_something_else_in_it_is_not_promoted(tmp_path: Path, spaces: dict[str, Namespace]) -> None:

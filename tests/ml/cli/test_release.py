@@ -10,8 +10,8 @@ from typer.testing import CliRunner, Result
 from ml.cli.release import app
 from ml.errors import PipelineError
 from ml.release import signing
+from ml.release.envelope import keyid_of
 from ml.release.record import canonical_bytes, seal
-from ml.release.signature import keyid_of
 from tests.ml.release.folders import write_release
 from tests.ml.stack.fakes import Namespace, api_server, image
 

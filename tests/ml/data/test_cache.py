@@ -54,6 +54,16 @@ def test_the_entries_used_longest_ago_go_first(cache, tmp_path):
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 2**20
 
 
+def test_what_a_killed_writer_left_goes_and_what_another_one_writes_now_stays(cache, tmp_path):
+    left, written = tmp_path / ".a.entry.1.tmp", tmp_path / ".a.entry.2.tmp"
+    for path in (left, written):
+        path.write_bytes(b"half of it")
+    os.utime(left, (1, 1))
+    cache.put("b", b"content")
+
+    assert (left.exists(), written.exists(), cache.get("b")) == (False, True, b"content")
+
+
 def test_what_is_larger_than_the_cache_is_not_kept(cache, tmp_path):
     cache.put("a", b"x" * 2**21)
 

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ml.data import ingest as ingest_module
 from ml.data.ingest import Order, Post, ingest
 from ml.data.letters import MAX_ATTEMPTS, DeadLetters, letter
+from ml.data.read import BadRow
 from ml.data.replay import replay
 from ml.data.snapshots import load
 from ml.errors import DataError
@@ -43,6 +45,18 @@ def test_the_same_row_again_is_the_same_letter_with_one_more_attempt(store):
     kept = store.read().letters.values()
     assert {(each.attempts, each.first_seen, each.last_seen) for each in kept} == {(2, STAMP, "2013-07-02T00:00:00Z")}
     assert len(kept) == 3
+
+
+def test_of_one_run_no_more_is_held_in_memory_than_the_store_would_keep(store, monkeypatch):
+    monkeypatch.setattr(ingest_module, "MAX_BUFFERED_BYTES", 10_000)
+    post = Post(store, NOW)
+    post.take("a.csv", (BadRow(number=row, codes=("cause",), cells={"text": "x" * 1000}) for row in range(1, 101)))
+
+    kept = post.deliver(systemic=False)
+
+    content = store.read()
+    assert (5 < kept < 10, len(content.letters), content.counts.dropped) == (True, kept, 100 - kept)
+    assert max(each.row for each in content.letters.values()) == 100
 
 
 def test_nothing_is_made_for_no_letter(store):

@@ -1,5 +1,6 @@
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,12 +37,6 @@ def test_widths_and_the_order_of_columns_do_not_matter_values_and_the_order_of_r
     assert snapshot_sha256(table().astype({"key": "int16"})[["text", "x", "key"]]) == same
     assert snapshot_sha256(table().iloc[::-1]) != same
     assert snapshot_sha256(table().assign(key=[1, 2, 4])) != same
-
-
-def test_in_canonical_order_the_same_rows_are_the_same_snapshot():
-    shuffled = table().sample(frac=1, random_state=1)
-
-    assert snapshot_sha256(snapshots.canonical(shuffled, ["key"])) == snapshot_sha256(table())
 
 
 @given(st.integers(0, 10**6), st.integers(0, 7))
@@ -84,5 +79,21 @@ def test_a_damaged_snapshot_is_mended_by_writing_it_again(tmp_path):
     path.write_bytes(b"nothing")
 
     snapshots.write(table(), tmp_path, source="here")
+
+    assert snapshots.stored_sha256(name, tmp_path) == name
+
+
+def test_a_table_in_batches_is_the_same_snapshot_as_the_whole(tmp_path):
+    whole, _ = snapshots.write(table(), tmp_path / "one", source="here")
+    arrow = pa.Table.from_pandas(table(), preserve_index=False)
+    cut, path = snapshots.write_batches(arrow.schema, arrow.to_batches(1), tmp_path / "other", source="here")
+
+    assert cut == whole
+    assert [each.name for each in (tmp_path / "other").iterdir()] == [path.name]
+    pd.testing.assert_frame_equal(snapshots.load(cut, tmp_path / "other")[0], table())
+
+
+def test_a_table_without_rows_can_be_kept(tmp_path):
+    name, _ = snapshots.write(table().head(0), tmp_path, source="here")
 
     assert snapshots.stored_sha256(name, tmp_path) == name

@@ -125,7 +125,18 @@ ABUSE: list[tuple[str, Change, str, str]] = [
     ("a worse model", _worse, "fail", "worse-than-champion"),
     ("a model that may be worse", _unsure, "inconclusive", "not-proven-as-good"),
     ("a preset nobody knows", at("gate", "policy", "preset", to="lenient"), "fail", "policy-unusable"),
-    ("no preset, as before there were any", at("gate", "policy", "preset", to=_GONE), "fail", "paired-missing"),
+    ("no preset", at("gate", "policy", "preset", to=_GONE), "fail", "policy-unusable"),
+    (
+        "no limit for the age of a scan",
+        at("gate", "policy", "scans", "max_age_hours", to=_GONE),
+        "fail",
+        "policy-unusable",
+    ),
+    ("no rule about snapshots", at("gate", "policy", "snapshot", to=_GONE), "fail", "policy-unusable"),
+    ("no rule about slices", at("gate", "policy", "slices", to=_GONE), "fail", "policy-unusable"),
+    ("no rule about answers", at("gate", "policy", "prediction_diff", to=_GONE), "fail", "policy-unusable"),
+    ("no rule about the run time", at("gate", "policy", "runtime", to=_GONE), "fail", "policy-unusable"),
+    ("no list of waivers", at("gate", "policy", "waivers", to=_GONE), "fail", "policy-unusable"),
     ("a margin of everything", at("gate", "policy", "comparison", "margin", to="inf"), "fail", "policy-unusable"),
     ("an alpha of one half", at("gate", "policy", "comparison", "alpha", to=0.5), "fail", "policy-unusable"),
     ("no drift result", at("drift", "features", to={}), "inconclusive", "drift-unmeasured"),
@@ -149,7 +160,7 @@ def test_good_evidence_passes_so_that_the_table_proves_something() -> None:
 
 
 def test_every_reason_that_can_refuse_is_in_the_table_or_owned_by_a_rule_of_its_own() -> None:
-    elsewhere = {"ok", "waived", "scan-accepted-exception", "drifted", "nothing-compared"}
+    elsewhere = {"ok", "waived", "drifted", "nothing-compared"}
     owned = {str(reason) for reason in Reason if reason.startswith(("scan-", "snapshot-"))}  # test_scans, test_snapshot
     elsewhere |= {"slices-missing", "slices-unusable", "slice-unmeasured", "slices-too-small", "slice-surely-worse"}
     elsewhere |= {"answers-not-compared", "answers-unusable", "answers-moved"}

@@ -61,7 +61,3 @@ def test_a_figure_that_cannot_be_fails(value):
 @pytest.mark.parametrize("evaluation", [{}, {"runtime": None}, {"runtime": {}}])
 def test_figures_that_are_asked_for_and_missing_fail(evaluation):
     assert {str(c.reason) for c in quick_enough(evaluation, POLICY)} == {"runtime-missing"}
-
-
-def test_a_policy_that_asks_for_neither_has_no_checks():
-    assert [*quick_enough({}, {}), *same_answers({}, {})] == []

@@ -42,7 +42,11 @@ def judged(metrics: dict[str, Any], champion: dict[str, Any] | None = None, **po
         scans={},
         created_at="2013-08-01",
     )
-    still = {"drift": {**POLICY["drift"], "required": False, "rule": "classic"}, "scans": {"required": []}}
+    still = {
+        "drift": {**POLICY["drift"], "required": False, "rule": "classic"},
+        "scans": {**POLICY["scans"], "required": []},
+        "snapshot": {"required": False},
+    }
     return judge(evidence, {**POLICY, **CLASSIC, **still, **policy}).checks
 
 
@@ -60,7 +64,16 @@ def test_without_a_champion_only_the_floors_count_and_the_record_says_so() -> No
     gate = record(lambda r: r.update(champion=None))["gate"]
 
     assert (gate["verdict"], gate["mode"]) == ("pass", "bootstrap")
-    assert {c["rule"] for c in gate["checks"]} == {"floor", "model", "slice", "runtime", "rows", "drift", "scan"}
+    assert {c["rule"] for c in gate["checks"]} == {
+        "floor",
+        "model",
+        "slice",
+        "runtime",
+        "rows",
+        "data",
+        "drift",
+        "scan",
+    }
 
 
 @pytest.mark.parametrize("value", UNUSABLE, ids=repr)

@@ -96,12 +96,6 @@ def test_a_limit_that_is_none_allows_nothing(limit: object) -> None:
     assert ask({}, policy=rule) == Reason.SCAN_OLD_ADVISORIES
 
 
-def test_a_record_older_than_the_limits_counts_by_its_verdicts() -> None:
-    assert ask({"scanned_at": None, "database_date": None}, must=None, policy={}) == Reason.OK
-    assert ask({"verdict": "incomplete"}, policy={}) == Reason.SCAN_INCOMPLETE
-    assert ask({"verdict": "fail"}, policy={}) == Reason.SCAN_FAILED
-
-
 def test_nobody_can_answer_for_a_finding_another_subject_or_an_old_answer() -> None:
     assert not ACCEPTABLE & {Reason.SCAN_FAILED, Reason.SCAN_OTHER_SUBJECT, Reason.SCAN_STALE, Reason.SCAN_MISSING}
     assert all(reason in REASONS for reason in ACCEPTABLE)

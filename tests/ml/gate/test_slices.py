@@ -105,9 +105,8 @@ def test_slices_that_are_asked_for_and_missing_fail(section):
     assert outcome({"confidence": 0.95, **section}) == [("slice", "slices", "fail", "slices-missing")]
 
 
-def test_a_problem_without_slices_and_a_policy_without_them_have_no_checks():
+def test_a_problem_without_slices_has_no_checks():
     assert outcome({"slices": {"metric": "accuracy", "columns": {}}}, CHAMPION) == []
-    assert outcome({}, policy={}) == []
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from securesystemslib.signer import CryptoSigner
 
@@ -16,6 +17,13 @@ def signer(seed: int = 1) -> CryptoSigner:
 
 
 SIGNER = signer()
+
+
+def pem(seed: int = 1) -> str:
+    """The private half, as CI gives it."""
+    private = Ed25519PrivateKey.from_private_bytes(bytes([seed]) * 32)
+    form, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    return private.private_bytes(serialization.Encoding.PEM, form, plain).decode()
 
 
 def trusted_key(by: CryptoSigner = SIGNER, **changes: str | None) -> TrustedKey:

@@ -87,10 +87,47 @@ def test_a_long_value_is_cut_and_a_deep_one_never_shown() -> None:
     ]
 
 
-def test_both_versions_of_the_record_are_read() -> None:
-    assert record_flaws(spoiled("schema", to="ml-pipeline/release/v1")) == []
-    assert record_flaws(spoiled("schema", to="ml-pipeline/release/v2")) == []
-    assert record_flaws(spoiled("schema", to="ml-pipeline/release/v3"))
+@pytest.mark.parametrize("version", ["v1", "v3"])
+def test_another_version_of_the_record_is_not_read(version: str) -> None:
+    assert record_flaws(spoiled("schema", to=f"ml-pipeline/release/{version}"))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "search",
+        "evaluation",
+        "evaluation.confidence",
+        "evaluation.intervals",
+        "evaluation.slices",
+        "champion.paired",
+        "champion.slices",
+        "champion.prediction_diff",
+        "data.snapshot",
+        "data.ledger",
+        "data.freshness",
+        "scans.static.scanned_at",
+        "subjects",
+        "gate.preset",
+        *(f"gate.policy.{name}" for name in ("preset", "snapshot", "slices", "prediction_diff", "runtime", "waivers")),
+        "gate.policy.scans.max_age_hours",
+        "gate.policy.scans.advisories",
+    ],
+)
+def test_a_record_without_its_evidence_is_none(path: str) -> None:
+    record = example()
+    target: Any = record
+    *parents, name = path.split(".")
+    for key in parents:
+        target = target[key]
+    del target[name]
+
+    (flaw,) = record_flaws(record)
+    assert (flaw.kind, flaw.path) == ("missing", f"record.{path}")
+
+
+def test_a_first_release_has_no_champion_to_be_compared_with() -> None:
+    assert record_flaws(example(lambda record: record.update(champion=None))) == []
 
 
 def test_judging_a_record_loads_no_library_that_takes_a_second() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from ml.release import keys, store
 from ml.release.example import example
-from ml.release.report import facts, render, write
+from ml.release.report import facts, plots, render, write
 from ml.release.report.page import MAX_BYTES
 from tests.ml.release.folders import write_release
 
@@ -77,6 +77,27 @@ def test_metrics_stand_beside_the_champions_with_intervals_and_slices_worst_firs
         assert title in text
 
 
+def test_a_problem_without_time_is_told_without_days(tmp_path: Path) -> None:
+    def change(fields: dict[str, Any]) -> None:
+        for part in ("train", "test"):
+            fields["data"][part] |= {"from": "unordered", "to": "unordered"}
+
+    text = " ".join(Elements(page(tmp_path, change)).text.split())
+
+    assert "trained on 6,000 rows, judged on 1,000 rows" in text
+    assert "unordered" not in text
+
+
+@pytest.mark.parametrize("observed", [0.0, 0.5, 1.0])
+def test_the_interval_of_a_share_of_few_rows_stays_a_share(observed: float) -> None:
+    item = {"rows": 2, "predicted": 0.6, "observed": observed, "standard_error": 0.5}
+    down, up = plots._reach(item, shares=True)
+
+    assert 0 <= observed - down <= observed + up <= 1
+    assert down + up > 0.5
+    assert plots._reach(item, shares=False) == (plots.Z95 * 0.5,) * 2
+
+
 @pytest.mark.parametrize("change", [None, rich])
 def test_the_page_asks_nobody_for_anything(tmp_path: Path, change: Callable[[dict[str, Any]], None] | None) -> None:
     text = page(tmp_path, change, EVALUATION)
@@ -138,7 +159,7 @@ def test_drift_is_ranked_by_distance_whatever_was_measured() -> None:
 def test_the_margin_in_the_picture_is_the_one_that_was_judged_by() -> None:
     record = example(rich)
     sound = {"margin": 0.02, "margins": {}, "relative_margins": {"log_loss": 0.1}}
-    record["gate"]["policy"] = {"comparison": sound}
+    record["gate"]["policy"] = {"preset": "sound", "comparison": sound}
     assert [row[3] for row in facts.compared(record)] == [0.02, pytest.approx(0.043)]
 
     record["gate"]["policy"] = {
@@ -147,9 +168,6 @@ def test_the_margin_in_the_picture_is_the_one_that_was_judged_by() -> None:
         "classic": {"max_drop": 0.05, "max_drops": {"log_loss": 0.1}},
     }
     assert [row[3] for row in facts.compared(record)] == [0.05, 0.1]
-
-    record["gate"]["policy"] = {"max_drop": 0.03, "max_drops": {}}
-    assert [row[3] for row in facts.compared(record)] == [0.03, 0.03], "records from before there were presets"
 
 
 def _regression(fields: dict[str, Any]) -> None:

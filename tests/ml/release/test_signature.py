@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from securesystemslib.dsse import Envelope
 
+from ml.release.envelope import MAX_BYTES, PAYLOAD_TYPE, keyid_of
 from ml.release.example import example, example_bytes
 from ml.release.keys import Trusted
 from ml.release.record import canonical_bytes, seal
-from ml.release.signature import MAX_BYTES, PAYLOAD_TYPE, keyid_of, problems, sign
+from ml.release.signature import problems, sign
 from tests.ml.release.signing import SIGNER, TRUST, signer, trusted_key
 
 RAW = example_bytes()

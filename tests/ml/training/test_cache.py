@@ -1,3 +1,6 @@
+import os
+from dataclasses import replace
+
 import pytest
 
 from ml.training import cache
@@ -12,14 +15,13 @@ def test_what_was_stored_is_found(tmp_path):
 
     assert cache.load(tmp_path, "key") == TRAINED
     assert cache.load(tmp_path, "other") is None
-    assert [entry.name for entry in tmp_path.iterdir()] == ["key"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["key.entry"]
 
 
-@pytest.mark.parametrize("name", ["model.onnx", "serving.json", "evaluation.json", "entry.json"])
 @pytest.mark.parametrize("damage", ["flip", "cut", "empty", "gone"])
-def test_a_damaged_entry_is_a_miss_and_is_replaced(tmp_path, name, damage):
+def test_a_damaged_entry_is_a_miss_and_is_replaced(tmp_path, damage):
     cache.store(tmp_path, "key", TRAINED)
-    path = tmp_path / "key" / name
+    path = tmp_path / "key.entry"
     content = path.read_bytes()
     middle = len(content) // 2
     flipped = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
@@ -31,6 +33,19 @@ def test_a_damaged_entry_is_a_miss_and_is_replaced(tmp_path, name, damage):
     assert cache.load(tmp_path, "key") is None
     cache.store(tmp_path, "key", TRAINED)
     assert cache.load(tmp_path, "key") == TRAINED
+
+
+def test_above_the_cap_the_trainings_used_longest_ago_go(tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, "MAX_MIB", 1.0)
+    for age, name in enumerate(("old", "used", "new")):
+        cache.store(tmp_path, name, replace(TRAINED, model=name.encode() * 80_000))
+        os.utime(tmp_path / f"{name}.entry", ns=(age, age))
+    cache.load(tmp_path, "old")
+    cache.store(tmp_path, "more", replace(TRAINED, model=b"x" * 300_000))
+
+    found = {name: cache.load(tmp_path, name) is not None for name in ("old", "used", "new", "more")}
+    assert found == {"old": True, "used": False, "new": True, "more": True}
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 2**20
 
 
 def test_any_part_of_the_key_changes_it():

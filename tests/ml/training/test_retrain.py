@@ -69,11 +69,18 @@ def run(monkeypatch, tmp_path, capsys):
     logged = []
     monkeypatch.setattr("ml.tracking.candidate.last_candidate", lambda _p, **_s: logged[-1] if logged else None)
 
-    def log(candidate, *, reason, now, **server):
+    def log(candidate, *, reason, now, letters, **server):
         logged.append(now)
+        call.letters.append(letters)
         return f"{reason}-{candidate.problem}-{server['username']}"
 
+    def refused(problem, error, *, letters, **server):
+        call.letters.append(letters)
+        call.refused.append((problem, error.code, server["reason"]))
+
+    monkeypatch.setenv("MLP_DATA_STORE", str(tmp_path / "store"))
     monkeypatch.setattr("ml.tracking.candidate.log_candidate", log)
+    monkeypatch.setattr("ml.tracking.candidate.log_refused", refused)
     monkeypatch.setattr(retrain, "by_package", lambda _package: problem())
     for name in ("username", "password"):
         (tmp_path / name).write_text(f"the-{name}\n")
@@ -83,7 +90,22 @@ def run(monkeypatch, tmp_path, capsys):
         printed = capsys.readouterr()
         return code, json.loads(printed.out) if printed.out else printed.err
 
+    call.letters, call.refused = [], []
     return call
+
+
+@pytest.mark.parametrize(("bad_rows", "code"), [(0, 0), (1, 0), (60, 4)])
+def test_what_was_rejected_outlives_the_pod(run, monkeypatch, bad_rows, code):
+    data = table()
+    data.loc[: bad_rows - 1, "kind"] = "unheard of"
+    monkeypatch.setattr(retrain, "by_package", lambda _package: problem(data))
+
+    ended = run("--reason=schedule")[0]
+
+    (letters,) = run.letters
+    assert ended == code
+    assert run.refused == ([("toy", "ML-DATA-004", "schedule")] if code else [])
+    assert (0 if letters is None else letters.read_text().count("unknown_category")) == bad_rows
 
 
 def test_a_second_candidate_on_one_day_is_trained_only_when_forced(run):
