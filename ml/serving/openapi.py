@@ -50,6 +50,7 @@ def _post(summary: str, request: str, answer: str, security: list[Schema]) -> Sc
         "400": "not JSON",
         "408": "the body did not arrive in time",
         "413": "the body is too large",
+        "431": "the header is too large",
         "415": "the body is compressed",
         "422": "a row breaks the schema",
         "500": "the model failed",
@@ -59,9 +60,23 @@ def _post(summary: str, request: str, answer: str, security: list[Schema]) -> Sc
         "summary": summary,
         "security": security,
         "requestBody": {"required": True, "content": _json(_ref(request))},
-        "responses": {"200": {"description": "the predictions", "content": _json(_ref(answer))}}
+        "responses": {"200": {"description": "the predictions", "headers": _HEADERS, "content": _json(_ref(answer))}}
         | {code: {"description": text, "content": _json(_ref("Error"))} for code, text in sorted(failures.items())},
     }
+
+
+_HEADERS: Schema = {
+    "X-Model-Digest": {
+        "description": "sha256 of the model.onnx that answered, as in the release record",
+        "required": True,
+        "schema": {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"},
+    },
+    "X-Request-Id": {
+        "description": "the request's own X-Request-Id where it is at most 64 of A-Z a-z 0-9 - _ . :, else a new one",
+        "required": True,
+        "schema": {"type": "string"},
+    },
+}
 
 
 def _get(summary: str, *, media: str = "application/json", unavailable: bool = False) -> Schema:

@@ -29,7 +29,7 @@ def environment(keys_file: Path, **changes: str) -> dict[str, str]:
 def test_the_defaults(keys_file: Path) -> None:
     settings = from_environment(environment(keys_file))
 
-    assert (settings.host, settings.port, settings.max_in_flight) == ("0.0.0.0", 8000, 256)  # noqa: S104 - the default
+    assert (settings.host, settings.port, settings.load.max_waiting) == ("0.0.0.0", 8000, 256)  # noqa: S104 - the default
     assert settings.drain_s + settings.grace_s <= 20
     assert settings.api_keys_file == keys_file
 
@@ -44,6 +44,10 @@ def test_the_defaults(keys_file: Path) -> None:
         ({"PORT": "0"}, "PORT='0'"),
         ({"DRAIN_SECONDS": "nan"}, "DRAIN_SECONDS='nan'"),
         ({"MAX_IN_FLIGHT": "-1"}, "MAX_IN_FLIGHT='-1'"),
+        ({"HEADER_SECONDS": "0"}, "HEADER_SECONDS='0'"),
+        ({"CONNECTION_AGE_SECONDS": "-1"}, "CONNECTION_AGE_SECONDS='-1'"),
+        ({"PAYLOAD_LOG_SHARE": "1.5"}, "PAYLOAD_LOG_SHARE='1.5'"),
+        ({"PAYLOAD_LOG_SHARE": "0.1"}, "PAYLOAD_LOG_FILE is not set"),
         ({"API_KEYS_FILE": "unset"}, "API_KEYS_FILE is not set"),
         ({"API_KEYS_FILE": "/nowhere"}, "'/nowhere' does not exist"),
         ({"ALLOW_ANONYMOUS": "yes"}, "ALLOW_ANONYMOUS='yes'"),
