@@ -1,10 +1,11 @@
 # Thin on purpose: every target is one command that CI calls as well. `make up` and `make test` do all their own set-up.
 STACK ?= staging
 PYTHON ?= python3
+FUZZ_SECONDS ?= 600
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help up test setup check fmt fast integration e2e e2e-search preview down clean lock bench bench-drift bench-serving bench-gate workflow
+.PHONY: help up test setup check fmt fast integration e2e e2e-search preview down clean lock bench bench-drift bench-serving bench-gate fuzz workflow
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 18
@@ -62,6 +63,9 @@ bench-serving: setup  ## our server beside FastAPI: same model, same rows, same 
 
 bench-gate: setup  ## how often the gate passes a model that is one margin worse, beside other rules; writes docs/gate.md
 	$(BIN)/python -m benchmarks.gate --write
+
+fuzz: setup      ## ten minutes of each fuzzer on the model server: schemathesis on its document, atheris on its bytes
+	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS)
 
 workflow: setup  ## the steps of the GitHub workflow, in order, on a clean clone
 	$(PYTHON) -m toolchain workflow .github/workflows/pipeline.yml

@@ -1,9 +1,10 @@
 """`GET /openapi.json`: what this server, with this release, really takes and answers."""
 
-from typing import Any
+from typing import Any, get_args
 
 from ml.data.schema import Feature
 from ml.serving.http import MAX_BODY_BYTES
+from ml.serving.inference import Datatype
 from ml.serving.predict import MAX_ROWS
 from ml.serving.spec import Spec
 
@@ -116,11 +117,11 @@ def _schemas(spec: Spec) -> Schema:
 def _inference_schemas() -> Schema:
     tensor = _object(
         name={"type": "string"},
-        shape={"type": "array", "items": {"type": "integer"}},
-        datatype={"type": "string"},
-        data={"type": "array"},
+        shape={"type": "array", "items": {"type": "integer", "minimum": 1}, "minItems": 1, "maxItems": 2},
+        datatype={"enum": list(get_args(Datatype))},
+        data={"type": "array", "minItems": 1},
     ) | {"additionalProperties": True}
-    tensors = {"type": "array", "items": tensor}
+    tensors = {"type": "array", "items": tensor, "minItems": 1}
     text = {"type": "string"}
     answer = _object(model_name=text, model_version=text, outputs=tensors)
     return {

@@ -1,7 +1,7 @@
 """A connection without sockets: a transport that records, a clock that the test moves, an application to talk to."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -120,8 +120,9 @@ class Wire:
         return parse(self.transport.sent)
 
 
-def parse(raw: bytes) -> list[Reply]:
-    found = []
+def parse(raw: bytes, methods: Sequence[bytes] = ()) -> list[Reply]:
+    """Answers as they stand on the wire; those to `HEAD`, by the methods asked, have no body."""
+    found: list[Reply] = []
     while raw:
         head, separator, raw = raw.partition(b"\r\n\r\n")
         assert separator
@@ -129,7 +130,8 @@ def parse(raw: bytes) -> list[Reply]:
         if status.startswith(b"HTTP/1.1 100"):
             continue
         headers = dict(line.split(b": ", 1) for line in lines)
-        length = int(headers[b"content-length"])
+        no_body = methods[len(found) : len(found) + 1] == [b"HEAD"]
+        length = 0 if no_body else int(headers[b"content-length"])
         found.append(Reply(int(status.split()[1]), headers, raw[:length]))
         raw = raw[length:]
     return found
