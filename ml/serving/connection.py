@@ -24,7 +24,7 @@ class HttpConnection(asyncio.Protocol):
         self._loop = loop
         self._reader = RequestReader(pool, loop.time, self._go_on)
         self._transport: Any = None
-        self._close_at = self._write_deadline = self._linger_until = NEVER
+        self._stuck_at = self._close_at = self._write_deadline = self._linger_until = NEVER
         self._request: Request | None = None
         self._work: Cancellable | None = None
         self._advancing = self._paused = self._half_closed = False
@@ -34,12 +34,14 @@ class HttpConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client connected."""
         self._transport = transport
-        self._pool.connections.add(self)
-        self._close_at = self._loop.time() + self._pool.age_s()
+        now = self._loop.time()
+        self._stuck_at = now + self._pool.limits.stuck_s
+        self._close_at = now + self._pool.age_s()
+        self._pool.enter(self, now)
 
     def connection_lost(self, _error: Exception | None) -> None:
         """The client is gone: nobody needs the answer that is being made."""
-        self._pool.connections.discard(self)
+        self._pool.leave(self)
         self._reader.close()
         if self._work is not None:
             self._work.cancel()
@@ -72,12 +74,16 @@ class HttpConnection(asyncio.Protocol):
         flushed = self._write_deadline == NEVER
         if now > self._write_deadline or (flushed and now > self._linger_until):
             self.abort()
-        elif now > self._reader.deadline:
+        elif now > self._reader.deadline and not self._paused:
             if self._reader.unfinished:
                 self._reader.time_out()
                 self._advance()
             else:
                 self.close_if_idle()
+
+    def stuck(self, now: float) -> bool:
+        """Whether it keeps a place without having asked for anything whole."""
+        return now > self._stuck_at and not self._busy and (self._reader.unfinished or self._reader.untouched)
 
     def close_if_idle(self) -> None:
         """Close the connection unless a request is under way."""
@@ -160,6 +166,7 @@ class HttpConnection(asyncio.Protocol):
                 self._transport.pause_reading()
             else:
                 self._transport.resume_reading()
+                self._reader.renew()
 
     def _go_on(self) -> None:
         if not self._busy:

@@ -30,7 +30,10 @@ class Limits:
     age_jitter: float = 0.2
     """Part of the age, so that connections opened together do not come back together."""
     connections: int = 1024
-    """Above it, predictions are shed; probes and metrics are still answered."""
+    """Above it, one that is stuck goes for each that comes; without such, predictions are shed. Probes and metrics are
+    always answered."""
+    stuck_s: float = 1.0
+    """A connection that has been open for so long, and is in the middle of a request or has asked nothing, is stuck."""
     header_bytes: int = 16 * 1024
     buffered_bytes: int = 16 * MAX_BODY_BYTES
     """Unfinished bodies of all connections together."""
@@ -41,6 +44,10 @@ class Connection(Protocol):
 
     def expire(self, now: float) -> None:
         """Close it when a deadline has passed."""
+        ...
+
+    def stuck(self, now: float) -> bool:
+        """Whether it keeps a place without having asked for anything whole."""
         ...
 
     def close_if_idle(self) -> None:
@@ -78,7 +85,8 @@ class Pool:
     def __init__(self, app: Application, limits: Limits) -> None:
         self.app = app
         self.limits = limits
-        self.connections: set[Connection] = set()
+        self.connections: dict[Connection, None] = {}
+        """In the order in which they came."""
         self.draining = False
         self.buffered = 0
         self.date = formatdate(usegmt=True).encode()
@@ -94,6 +102,19 @@ class Pool:
     def crowded(self) -> bool:
         """Whether more connections are open than may predict."""
         return len(self.connections) > self.limits.connections
+
+    def enter(self, connection: Connection, now: float) -> None:
+        """A connection came. When there are too many, the longest stuck one goes: nobody can keep all places."""
+        self.connections[connection] = None
+        if self.crowded:
+            stuck = next((other for other in self.connections if other.stuck(now)), None)
+            if stuck is not None:
+                self.leave(stuck)
+                stuck.abort()
+
+    def leave(self, connection: Connection) -> None:
+        """A connection is gone."""
+        self.connections.pop(connection, None)
 
     def sweep(self, now: float) -> None:
         """Keep every deadline; call it each `SWEEP_S`."""

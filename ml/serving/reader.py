@@ -49,6 +49,7 @@ class RequestReader:
         self._headers: dict[bytes, bytes] = {}
         self._head_bytes = self._wire_bytes = self._body_bytes = self._buffered = 0
         self._began = False
+        self._begun = 0
         self._request: Request | None = None
         self._parts: list[bytes] = []
 
@@ -56,6 +57,17 @@ class RequestReader:
     def unfinished(self) -> bool:
         """Whether a request has begun and is not whole."""
         return self.state in (Reading.HEAD, Reading.BODY)
+
+    @property
+    def untouched(self) -> bool:
+        """Whether no request has begun yet."""
+        return self._begun == 0
+
+    def renew(self) -> None:
+        """The client was not read from for a while, through no fault of its own: its unfinished request starts anew."""
+        if self.unfinished:
+            limits = self._pool.limits
+            self.deadline = self._clock() + (limits.header_s if self.state is Reading.HEAD else limits.body_s)
 
     def feed(self, data: bytes) -> None:
         """Read on."""
@@ -98,6 +110,7 @@ class RequestReader:
         self.state = Reading.HEAD
         self.deadline = self._clock() + self._pool.limits.header_s
         self._began = True
+        self._begun += 1
         self._url = b""
         self._headers = {}
         self._head_bytes = self._wire_bytes = self._body_bytes = 0

@@ -109,7 +109,7 @@ class Target:
             self.clock.turn()
 
     async def _still_well(self) -> None:
-        assert self.pool.connections == set()
+        assert self.pool.connections == {}
         assert self.pool.buffered == 0
         assert self.app.metrics.in_flight == 0
         other = Wire(self.app, pool=self.pool, clock=self.clock)

@@ -16,6 +16,7 @@ TABLE = [
     ("Infinity", b'{"features":[%s,Infinity]}' % ROW, 422, "invalid_features", "petal_width=inf"),
     ("minus Infinity in rows", b'{"instances":[[%s,1],[%s,-Infinity]]}' % (ROW, ROW), 422, "invalid_features", "row 1"),
     ("1e999", b'{"features":[%s,1e999]}' % ROW, 422, "invalid_features", "petal_width=inf"),
+    ("the text NaN", b'{"features":[%s,"NaN"]}' % ROW, 422, "invalid_features", "petal_width='NaN'"),
     ("over float32", b'{"features":[%s,1e39]}' % ROW, 422, "invalid_features", "petal_width"),
     ("huge integer", b'{"features":[%s,1%s]}' % (ROW, b"0" * 400), 422, "invalid_features", "petal_width"),
     ("absurd integer", b'{"features":[%s,%s]}' % (ROW, b"9" * 9000), 400, "malformed_json", ""),
@@ -62,6 +63,14 @@ async def test_a_bad_body_gets_one_clear_error(iris: App, body: bytes, status: i
     assert len(reply.json["error"]["message"]) <= http.MAX_MESSAGE_CHARS + 3
     assert (await scrape(iris))[f'ml_prediction_errors_total{{reason="{code}",version="iris-0001"}}'] == 1
     assert (await predict(iris, GOOD)).status == 200
+
+
+@pytest.mark.parametrize("value", [b"4.9e-324", b"1e-999", b"-0.0", b"1e-40", b"100"])
+async def test_a_number_at_the_edge_of_what_is_finite_is_answered_with_finite_numbers(iris: App, value: bytes) -> None:
+    reply = await predict(iris, b'{"features":[%s,%s]}' % (ROW, value))
+
+    assert reply.status == 200
+    assert 0 <= reply.json["probability"] <= 1  # `json` refuses NaN and Infinity
 
 
 async def test_of_a_duplicate_member_the_last_counts(iris: App) -> None:

@@ -144,7 +144,7 @@ def test_the_work_of_a_client_that_is_gone_is_cancelled() -> None:
     assert work.cancelled
     assert len(wire.app.handled) == 1
     assert reply_after_the_end == b""
-    assert wire.pool.connections == set()
+    assert wire.pool.connections == {}
 
 
 def test_expect_100_gets_leave_before_the_body() -> None:

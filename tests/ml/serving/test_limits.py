@@ -240,6 +240,52 @@ def test_over_the_number_of_connections_predictions_are_shed_and_probes_are_answ
     assert first.replies()[0].headers[b"retry-after"] == b"1"
 
 
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\n", declared(500) + b"{"], ids=["nothing", "header", "body"])
+def test_stuck_connections_cannot_keep_all_places(sent: bytes) -> None:
+    clock = Clock()
+    first = Wire(clock=clock, connections=3, stuck_s=1)
+    stuck = [Wire(pool=first.pool, app=first.app, clock=clock) for _ in range(2)]
+    first.send(get())
+    for wire in stuck:
+        wire.send(sent)
+    clock.now += 1.1
+
+    healthy = [Wire(pool=first.pool, app=first.app, clock=clock) for _ in range(2)]
+    for wire in healthy:
+        wire.send(post())
+
+    assert [wire.transport.aborted for wire in (first, *stuck)] == [False, True, True]
+    assert [wire.replies()[0].status for wire in healthy] == [200, 200]
+
+
+def test_a_client_that_has_just_come_or_asked_something_is_not_stuck() -> None:
+    clock = Clock()
+    first = Wire(Application(later=True), clock=clock, connections=2, stuck_s=1)
+    first.send(post())
+    clock.now += 1.1
+    young, third = (Wire(pool=first.pool, app=first.app, clock=clock) for _ in range(2))
+
+    third.send(post())
+
+    assert not first.transport.aborted
+    assert not young.transport.aborted
+    assert third.replies()[0].status == 503
+
+
+def test_a_client_that_is_not_read_from_is_not_blamed_for_being_slow() -> None:
+    wire = Wire(Application(later=True), header_s=5)
+    wire.send(post(b"1") + post(b"2") + post(b"3")[:20])
+
+    wire.after(6)
+    wire.app.answer()
+    wire.after(4)
+    wire.send(post(b"3")[20:])
+    wire.app.answer()
+    wire.app.answer()
+
+    assert [reply.status for reply in wire.replies()] == [200] * 3
+
+
 @pytest.mark.parametrize(
     "raw",
     [
