@@ -39,7 +39,7 @@ CASES: Mapping[str, tuple[int, int]] = {
     "32 rows, c=32": (32, 32),
 }
 """Name: rows of a request, connections."""
-START_S = 60
+START_S = 180
 
 
 @dataclass(kw_only=True, slots=True)
@@ -87,11 +87,11 @@ def main() -> int:
         for server in servers:
             print(f"round {number + 1} of {options.rounds}: {server.name}", file=sys.stderr)
             _measure(server, model, measured[server.name], options.seconds, directory)
-    summaries = {name: values.summary() for name, values in measured.items()}
+        summaries = {name: values.summary() for name, values in measured.items()}
+        report = {"generator": generator(), "rounds": number + 1, "seconds": options.seconds, "servers": summaries}
+        report["in_process_us"] = ceiling
+        (directory / "serving.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     _print(summaries, ceiling)
-    report = {"generator": generator(), "rounds": options.rounds, "seconds": options.seconds, "servers": summaries}
-    report["in_process_us"] = ceiling
-    (directory / "serving.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     print(f"load by {generator()}; every round in {directory / 'serving.json'}")
     return int(any(case["failed"] for case in summaries[servers[0].name]["cases"].values()))
 

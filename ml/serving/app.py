@@ -70,7 +70,7 @@ class Route:
 class Load:
     """What may wait: requests of each route, and for how long."""
 
-    max_waiting: int = 256
+    max_waiting: int = 512
     deadline_s: float = 2.0
 
 

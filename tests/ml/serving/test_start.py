@@ -31,7 +31,7 @@ def environment(keys_file: Path, **changes: str) -> dict[str, str]:
 def test_the_defaults(keys_file: Path) -> None:
     settings = from_environment(environment(keys_file))
 
-    assert (settings.host, settings.port, settings.load.max_waiting) == ("0.0.0.0", 8000, 256)  # noqa: S104 - the default
+    assert (settings.host, settings.port, settings.load.max_waiting) == ("0.0.0.0", 8000, 512)  # noqa: S104 - the default
     assert settings.drain_s + settings.grace_s <= 20
     assert settings.api_keys_file == keys_file
 
