@@ -175,7 +175,6 @@ class RequestReader:
         self._forget()
         self.requests.append(request)
         self.state = Reading.NOTHING if request.keep_alive else Reading.ENDED
-        self.deadline = NEVER
 
     # -- limits
 
@@ -184,7 +183,6 @@ class RequestReader:
         if request.refusal is None:
             self._go_on()
         else:  # it may send the body or not: what follows cannot be told apart
-            request.refusal.close = True
             self._refuse(request.refusal)
 
     def _bound(self, received: int) -> None:

@@ -35,6 +35,18 @@ def test_a_chunked_body_is_refused_once_it_is_over_the_limit_and_its_rest_is_thr
     assert wire.pool.buffered == 0
 
 
+def test_a_chunked_body_of_a_byte_over_the_limit_is_refused_with_that_byte() -> None:
+    wire = Wire()
+
+    wire.send(CHUNKED)
+    for _ in range(16):
+        wire.send(chunked(KIB_64)[:-5])
+    assert wire.replies() == []
+    wire.send(b"1\r\n \r\n")
+
+    assert [reply.status for reply in wire.replies()] == [413]
+
+
 @pytest.mark.parametrize("way", ["declared", "chunked"])
 def test_a_body_of_exactly_the_limit_is_read(way: str) -> None:
     wire = Wire()
