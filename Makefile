@@ -1,13 +1,14 @@
 # Thin on purpose: every target is one command that CI calls as well. `make up` and `make test` do all their own set-up.
 STACK ?= staging
 PYTHON ?= python3
+FUZZ_SECONDS ?= 600
 BIN := .venv/bin
 # What Python compiles is kept, out of the tree, whatever the surroundings say: half of a test run would be compiling.
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.build/pycache
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up test setup check fmt fast integration e2e e2e-search preview down clean lock bench bench-drift bench-serving bench-gate bench-data workflow
+.PHONY: help up test setup check fmt fast integration e2e e2e-search preview down clean lock bench bench-drift bench-serving bench-gate bench-data fuzz workflow
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 18
@@ -68,6 +69,9 @@ bench-gate: setup  ## how often the gate passes a model that is one margin worse
 
 bench-data: setup  ## a file of 1 GB through mlp data validate and snapshot: where every row goes, memory, rows a second
 	$(BIN)/python -m benchmarks.data
+
+fuzz: setup      ## ten minutes of each fuzzer on the model server: schemathesis on its document, atheris on its bytes
+	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS)
 
 workflow: setup  ## the steps of the GitHub workflow, in order, on a clean clone
 	$(PYTHON) -m toolchain workflow .github/workflows/pipeline.yml

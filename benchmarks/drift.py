@@ -20,10 +20,12 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import drift_rates
+from benchmarks.peers import environment
 from ml.data.schema import Feature
 from ml.drift.reference import prepare_columns, save
-from toolchain import bootstrap, paths
+from toolchain import paths
 
+LOCK = Path(__file__).with_name("drift-peer.txt")
 SHAPES = ((30, 1_000), (30, 100_000), (500, 100_000))
 MOVED, SHIFT = 3, 0.2  # the first columns, in standard deviations
 SEED = 20131124
@@ -59,7 +61,7 @@ def _shape(columns: int, rows: int, rounds: int) -> dict[str, Any]:
     folder = paths.scratch() / "bench" / "drift-data"
     print(f"{columns} x {rows:,}: writing", file=sys.stderr)
     _write(folder, columns, rows)
-    python = dict.fromkeys(NAMES, sys.executable) | {"alibi": str(_peer())}
+    python = dict.fromkeys(NAMES, sys.executable) | {"alibi": str(environment("drift-peer", LOCK))}
     found: dict[str, list[Any]] = {side: [] for side in NAMES}
     for number in range(rounds):
         for side, name in NAMES.items():
@@ -82,25 +84,6 @@ def _write(folder: Path, columns: int, rows: int) -> None:
     known = {feature.name: reference[index] for index, feature in enumerate(features)}
     for name, keep in (("grid", False), ("exact", True)):
         save(prepare_columns(features, known, {}, keep=keep), folder / name)
-
-
-def _peer() -> Path:
-    """The interpreter of the peer's environment, made on first use."""
-    environment = paths.scratch() / "bench" / "drift-peer"
-    python = environment / "bin" / "python"
-    lock = Path(__file__).with_name("drift-peer.txt")
-    stamp = environment / "lock"
-    if not stamp.is_file() or stamp.read_bytes() != lock.read_bytes():
-        print("installing alibi-detect into an environment of its own", file=sys.stderr)
-        env = bootstrap.certificates(dict(os.environ))
-        uv = str(bootstrap.uv())
-        for command in (
-            [uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(environment)],
-            [uv, "pip", "install", "--quiet", "--require-hashes", "--python", str(python), "-r", str(lock)],
-        ):
-            subprocess.run(command, check=True, env=env)
-        stamp.write_bytes(lock.read_bytes())
-    return python
 
 
 def _run(python: str, side: str, folder: Path) -> Any:

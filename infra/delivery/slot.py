@@ -60,6 +60,13 @@ FINISH_S: Final = 10
 SLACK_S: Final = 5
 GRACE_S: Final = PRE_STOP_S + DRAIN_S + FINISH_S + SLACK_S
 
+# A switch moves only new connections: one that is open stays with its pod, whatever the live Service selects. So every
+# connection ends after this long, give or take the server's jitter, with `Connection: close` on an answer. Short, since
+# a bad release keeps such a client until then; a new connection every three seconds costs nothing that can be measured.
+CONNECTION_AGE_S: Final = 3
+CONNECTIONS_MOVED_S: Final = CONNECTION_AGE_S * 1.2
+"""After a switch, no client that asks at least this often is still with the old slot."""
+
 MIN_READY_S: Final = 3
 START_S: Final = 60
 """How long a process may take to answer at all, on a busy node."""
@@ -225,6 +232,7 @@ def _pod(args: ModelSlotArgs, account: pulumi.Input[str]) -> PodSpecArgs:
             "API_KEYS_FILE": f"{API_KEYS_MOUNT}/{API_KEY_HASHES_FILE}",
             "DRAIN_SECONDS": str(DRAIN_S),
             "GRACE_SECONDS": str(FINISH_S),
+            "CONNECTION_AGE_SECONDS": str(CONNECTION_AGE_S),
         },
         ports={"http": CONTAINER_PORT},
         mounts=[mount("keys", API_KEYS_MOUNT), mount("tmp", "/tmp", read_only=False)],  # noqa: S108  (its own emptyDir)

@@ -13,6 +13,7 @@ from ml.serving.app import App
 from ml.serving.bundle import load
 from ml.serving.keys import KeyRing
 from ml.serving.log import configure, event
+from ml.serving.payloads import open_log
 from ml.serving.server import listen, run
 from ml.serving.settings import from_environment
 
@@ -32,8 +33,9 @@ def main() -> int:
         app = App(
             bundle,
             keys=keys,
-            max_in_flight=settings.max_in_flight,
+            load=settings.load,
             monitoring_endpoint=settings.monitoring_endpoint,
+            payloads=open_log(settings.payloads, bundle.model.spec.features, bundle.release),
         )
         listener = listen(settings)
     except PipelineError as error:

@@ -8,7 +8,8 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from time import perf_counter
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,10 @@ class NonFiniteOutputError(Exception):
     """The model answered NaN or infinity for at least one row; args: (row index,)."""
 
 
+class TooLateError(Exception):
+    """The request waited longer than it may."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """The predictions of one request; see `ml.serving.model.Output`."""
@@ -38,52 +43,76 @@ class Answer:
     probabilities: NDArray[np.float64]
 
 
-Entry = tuple[Sequence[RowTuple], asyncio.Future[Answer]]
+Result = Answer | ModelFaultError | NonFiniteOutputError | TooLateError
+
+
+class Waiting(Protocol):
+    """A request that waits for its run."""
+
+    rows: Sequence[RowTuple]
+    open: bool
+    """False once it is done, or once nobody waits for the answer any more: its rows are not predicted then."""
+    until_s: float
+    """On `time.perf_counter`: after it the answer is worth nothing."""
+
+    def done(self, result: Result) -> None:
+        """Take the result; called once, and not when the request is no longer open."""
+        ...
 
 
 class TickBatcher:
     """Collects the requests of one turn and predicts them together."""
 
     def __init__(self, model: Model, bins: FeatureBins) -> None:
+        self.rows = 0
+        """Rows that wait now."""
         self._model = model
         self._bins = bins
-        self._waiting: deque[Entry] = deque()
+        self._waiting: deque[Waiting] = deque()
         self._scheduled = False
 
-    def submit(self, rows: Sequence[RowTuple]) -> asyncio.Future[Answer]:
+    def submit(self, entry: Waiting) -> None:
         """Predict checked rows in the next turn."""
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Answer] = loop.create_future()
-        self._waiting.append((rows, answer))
+        self._waiting.append(entry)
+        self.rows += len(entry.rows)
         if not self._scheduled:
             self._scheduled = True
-            loop.call_soon(self._flush)
-        return answer
+            asyncio.get_running_loop().call_soon(self._flush)
 
     def _flush(self) -> None:
-        taken: list[Entry] = []
+        taken: list[Waiting] = []
+        late: list[Waiting] = []
         count = 0
-        while self._waiting and (not taken or count + len(self._waiting[0][0]) <= MAX_ROWS):
+        now = perf_counter()
+        while self._waiting and (not taken or count + len(self._waiting[0].rows) <= MAX_ROWS):
             entry = self._waiting.popleft()
-            if not entry[1].done():
+            self.rows -= len(entry.rows)
+            if not entry.open:
+                continue
+            if now > entry.until_s:
+                late.append(entry)
+            else:
                 taken.append(entry)
-                count += len(entry[0])
+                count += len(entry.rows)
         self._scheduled = bool(self._waiting)
         if self._scheduled:
             asyncio.get_running_loop().call_soon(self._flush)
+        for entry in late:
+            entry.done(TooLateError())
         if not taken:
             return
         try:
             self._predict(taken)
         finally:  # whatever else was raised goes to the loop's handler; no request may wait for ever
-            for _, future in taken:
-                if not future.done():
-                    future.set_exception(ModelFaultError("unexpected"))
+            for entry in taken:
+                if entry.open:
+                    entry.done(ModelFaultError("unexpected"))
 
-    def _predict(self, taken: Sequence[Entry]) -> None:
+    def _predict(self, taken: Sequence[Waiting]) -> None:
         """Predict a group; when the model fails on it, each request alone, so one cannot fail the others."""
+        results: Sequence[Result]
         try:
-            answers = self._answers([rows for rows, _ in taken])
+            results = self._answers([entry.rows for entry in taken])
         except MODEL_FAULTS as error:
             if len(taken) > 1:
                 for entry in taken:
@@ -91,13 +120,10 @@ class TickBatcher:
                 return
             fault = ModelFaultError(f"{type(error).__name__}: {error}")
             fault.__cause__ = error
-            taken[0][1].set_exception(fault)
-            return
-        for (_, future), answer in zip(taken, answers, strict=True):
-            if isinstance(answer, Answer):
-                future.set_result(answer)
-            else:
-                future.set_exception(answer)
+            results = [fault]
+        for entry, result in zip(taken, results, strict=True):
+            if entry.open:  # an answer before it may have closed this one's connection
+                entry.done(result)
 
     def _answers(self, requests: Sequence[Sequence[RowTuple]]) -> list[Answer | NonFiniteOutputError]:
         rows = requests[0] if len(requests) == 1 else list(chain.from_iterable(requests))

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from ml.serving.spec import ReferenceBins, Spec
 
-BUFFERED_ROWS = 1024
-"""Rows kept before they are counted: one sorted lookup for many rows, and a bounded memory."""
+BUFFERED_ROWS = 256
+"""Rows kept before they are counted: one sorted lookup for many rows, and a bounded memory. With more, a row costs
+less (0.9 us at 1024, 1.2 us at 256, for 30 features), but who asks at that moment waits longer (0.5 ms, 0.2 ms)."""
 
 Place = Callable[[NDArray[Any]], NDArray[np.intp]]
 

@@ -1,44 +1,60 @@
-"""The little HTTP the server needs on top of ASGI: bounded bodies, JSON answers, one shape of error."""
+"""The HTTP values between a connection and the application: requests, answers, one shape of error."""
 
-import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
+from itertools import count
 from typing import Any
 
 import msgspec
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 Headers = Sequence[tuple[bytes, bytes]]
 
 MAX_BODY_BYTES = 1024 * 1024
-BODY_DEADLINE_S = 10.0
 MAX_MESSAGE_CHARS = 500
 JSON = b"application/json"
-CLOSE = (b"connection", b"close")
+RETRY_AFTER = (b"retry-after", b"1")
+_STATUS = {status.value: f"{status.value} {status.phrase}".encode() for status in HTTPStatus}
 _REQUEST_ID = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:")
 
 
 class RequestError(Exception):
-    """A request that gets an error answer: `{"error": {"code": .., "message": ..}}`."""
+    """A request that gets an error answer: `{"error": {"code": .., "message": ..}}`.
 
-    def __init__(self, status: int, code: str, message: str, headers: Headers = ()) -> None:
+    `close` ends the connection after the answer: what follows on it cannot be told apart any more.
+    """
+
+    def __init__(self, status: int, code: str, message: str, headers: Headers = (), *, close: bool = False) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.message = message if len(message) <= MAX_MESSAGE_CHARS else message[:MAX_MESSAGE_CHARS] + "..."
         self.headers = headers
+        self.close = close
 
-    def body(self) -> bytes:
+    def response(self) -> "Response":
         """The JSON answer."""
-        return msgspec.json.encode({"error": {"code": self.code, "message": self.message}})
+        body = msgspec.json.encode({"error": {"code": self.code, "message": self.message}})
+        return Response(self.status, body, JSON, self.headers, close=self.close)
 
 
-class ClientDisconnectedError(Exception):
-    """The client went away before its request was complete; nobody reads an answer."""
+@dataclass(slots=True)
+class Request:
+    """One request: its head when the application admits it, its body as well when the application handles it.
+
+    `route` and `refusal` are the application's: where it goes, or why it is refused once its body is out of the way.
+    """
+
+    method: bytes
+    path: str
+    headers: dict[bytes, bytes]
+    keep_alive: bool
+    started_s: float
+    body: bytes = b""
+    identity: bytes = b""
+    route: Any = None
+    refusal: RequestError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +65,23 @@ class Response:
     body: bytes
     content_type: bytes = JSON
     headers: Headers = ()
+    close: bool = False
+
+    def render(self, *, identity: bytes, date: bytes, close: bool, head_only: bool) -> bytes:
+        """The answer as HTTP/1.1 writes it, in one piece."""
+        extra = b"".join([b"%b: %b\r\n" % header for header in self.headers]) if self.headers else b""
+        if close:
+            extra += b"connection: close\r\n"
+        if identity:
+            extra += b"x-request-id: %b\r\n" % identity
+        return b"HTTP/1.1 %b\r\ncontent-type: %b\r\ncontent-length: %d\r\ndate: %b\r\n%b\r\n%b" % (
+            _STATUS[self.status],
+            self.content_type,
+            len(self.body),
+            date,
+            extra,
+            b"" if head_only else self.body,
+        )
 
 
 def ok(value: Any) -> Response:
@@ -56,60 +89,21 @@ def ok(value: Any) -> Response:
     return Response(200, msgspec.json.encode(value))
 
 
-async def read_body(receive: Receive, deadline_s: float = BODY_DEADLINE_S) -> bytes:
-    """The whole body, at most `MAX_BODY_BYTES` and within the deadline.
-
-    Raises:
-        RequestError: 413 body_too_large, 408 timeout; both close the connection.
-        ClientDisconnectedError: When the client went away.
-    """
-    try:
-        async with asyncio.timeout(deadline_s):
-            message = await receive()
-            if message["type"] == "http.request" and not message.get("more_body"):
-                body: bytes = message.get("body", b"")
-                return _bounded(body)
-            return await _read_parts(message, receive)
-    except TimeoutError as error:
-        text = f"the body did not arrive within {deadline_s:g} s"
-        raise RequestError(408, "timeout", text, [CLOSE]) from error
+def too_large() -> RequestError:
+    """The answer to a body over the limit, sent before the rest of it has come."""
+    return RequestError(413, "body_too_large", f"the body is larger than {MAX_BODY_BYTES} bytes", close=True)
 
 
-async def _read_parts(message: Message, receive: Receive) -> bytes:
-    parts: list[bytes] = []
-    size = 0
-    while True:
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnectedError
-        part = message.get("body", b"")
-        size += len(part)
-        if size > MAX_BODY_BYTES:
-            raise _too_large()
-        parts.append(part)
-        if not message.get("more_body"):
-            return b"".join(parts)
-        message = await receive()
+class RequestIds:
+    """The client's `X-Request-Id` where it is harmless, else a new one, unique over processes."""
 
+    def __init__(self) -> None:
+        self._process = secrets.token_hex(6).encode()
+        self._count = count(1)
 
-def check_length(value: bytes | None) -> None:
-    """Refuse a declared length over the limit before a byte of the body is read."""
-    if value is not None and value.isdigit() and (len(value) > 18 or int(value) > MAX_BODY_BYTES):
-        raise _too_large()
-
-
-def _bounded(body: bytes) -> bytes:
-    if len(body) > MAX_BODY_BYTES:
-        raise _too_large()
-    return body
-
-
-def _too_large() -> RequestError:
-    return RequestError(413, "body_too_large", f"the body is larger than {MAX_BODY_BYTES} bytes", [CLOSE])
-
-
-def request_id(headers: Mapping[bytes, bytes]) -> str:
-    """The client's `X-Request-Id` where it is harmless, else a new one."""
-    given = headers.get(b"x-request-id", b"")
-    if 0 < len(given) <= 64 and _REQUEST_ID.issuperset(given):
-        return given.decode("ascii")
-    return secrets.token_hex(8)
+    def of(self, headers: Mapping[bytes, bytes]) -> bytes:
+        """The id that the answer and every log line about the request carry."""
+        given = headers.get(b"x-request-id", b"")
+        if 0 < len(given) <= 64 and _REQUEST_ID.issuperset(given):
+            return given
+        return b"%b-%x" % (self._process, next(self._count))

@@ -59,8 +59,8 @@ class InferCodec:
         self._version = version
         self._decode = msgspec.json.Decoder(InferBody).decode
 
-    def metadata(self) -> dict[str, Any]:
-        """The answer of `GET /v2/models/<name>`."""
+    def metadata(self, model_sha256: str) -> dict[str, Any]:
+        """The answer of `GET /v2/models/<name>`; the protocol leaves `parameters` to the server."""
         inputs = [
             {"name": feature.name, "datatype": "FP64" if feature.kind == "number" else "BYTES", "shape": [-1]}
             for feature in self._spec.features
@@ -74,6 +74,7 @@ class InferCodec:
             "platform": "onnxruntime_onnx",
             "inputs": inputs,
             "outputs": outputs,
+            "parameters": {"model_sha256": model_sha256},
         }
 
     def decode(self, body: bytes) -> InferRequest:

@@ -8,7 +8,7 @@ import hmac
 import logging
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ml.errors import ConfigError
@@ -66,6 +66,15 @@ class KeyRing:
         except OSError:
             return None
         return stat.st_mtime_ns, stat.st_ino, stat.st_size
+
+
+def key_of(headers: Mapping[bytes, bytes]) -> bytes | None:
+    """The key of a request: `X-API-Key`, else the bearer token."""
+    key = headers.get(b"x-api-key")
+    if key is not None:
+        return key
+    scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
+    return token.strip() if scheme.lower() == b"bearer" else None
 
 
 def _read(path: Path) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ series is fixed by the release and no client can grow it.
 import os
 import time
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from ml.serving.bins import FeatureBins
@@ -21,10 +21,15 @@ ERROR_REASONS = (
     "body_too_large",
     "unsupported_encoding",
     "unauthenticated",
+    "malformed_http",
+    "upgrade_refused",
+    "header_too_large",
     "timeout",
     "overloaded",
+    "deadline",
     "non_finite_output",
     "model_error",
+    "internal_error",
     "disconnected",
 )
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
@@ -33,8 +38,12 @@ CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 class Metrics:
     """Counters of one process. Handlers add to the public attributes; `render` writes them out."""
 
-    def __init__(self, info: Mapping[str, str], quality: float | None, bins: FeatureBins) -> None:
+    def __init__(
+        self, info: Mapping[str, str], quality: float | None, bins: FeatureBins, payloads: Mapping[str, int]
+    ) -> None:
+        self.connections: Callable[[], int] = lambda: 0
         self.info = dict(info)
+        self._payloads = payloads
         self.quality = quality
         self.bins = bins
         self.predicted = 0
@@ -47,7 +56,7 @@ class Metrics:
         self._started = time.time()
 
     def observe(self, seconds: float) -> None:
-        """One prediction request took this long, from its headers to its answer."""
+        """One prediction request that was not refused took this long, from its header to its answer."""
         self._durations[bisect_left(BUCKETS_S, seconds)] += 1
         self._duration_sum += seconds
 
@@ -66,11 +75,16 @@ class Metrics:
         rows = ((base | {"outcome": "ok"}, self.predicted), (base | {"outcome": "error"}, self.failed))
         yield _family("ml_predictions_total", "counter", "Rows predicted (ok) or lost to a model error (error).", rows)
         yield self._histogram(version)
-        requests = (({"route": route, "code": f"{code}xx"}, n) for (route, code), n in sorted(self.requests.items()))
+        requests = (
+            ({"route": route, "code": f"{code}xx", **version}, n) for (route, code), n in sorted(self.requests.items())
+        )
         yield _family("ml_requests_total", "counter", "Requests by route and status class.", requests)
-        errors = (({"reason": reason}, n) for reason, n in self.errors.items())
-        yield _family("ml_prediction_errors_total", "counter", "Prediction requests refused or failed.", errors)
+        errors = (({"reason": reason, **version}, n) for reason, n in self.errors.items())
+        yield _family("ml_prediction_errors_total", "counter", "Requests refused or failed.", errors)
         yield _family("ml_in_flight", "gauge", "Prediction requests being answered.", [({}, self.in_flight)])
+        yield _family("ml_connections", "gauge", "Open connections.", [({}, self.connections())])
+        payloads = (({"outcome": outcome}, n) for outcome, n in self._payloads.items())
+        yield _family("ml_payload_log_total", "counter", "Sampled requests, logged or not.", payloads)
         yield _family("ml_model_info", "gauge", "The release that answers.", [(self.info, 1)])
         if self.quality is not None:
             help_text = "Offline test accuracy (r2 for regression) from the release record."

@@ -1,9 +1,10 @@
 """`GET /openapi.json`: what this server, with this release, really takes and answers."""
 
-from typing import Any
+from typing import Any, get_args
 
 from ml.data.schema import Feature
 from ml.serving.http import MAX_BODY_BYTES
+from ml.serving.inference import Datatype
 from ml.serving.predict import MAX_ROWS
 from ml.serving.spec import Spec
 
@@ -50,6 +51,7 @@ def _post(summary: str, request: str, answer: str, security: list[Schema]) -> Sc
         "400": "not JSON",
         "408": "the body did not arrive in time",
         "413": "the body is too large",
+        "431": "the header is too large",
         "415": "the body is compressed",
         "422": "a row breaks the schema",
         "500": "the model failed",
@@ -59,9 +61,23 @@ def _post(summary: str, request: str, answer: str, security: list[Schema]) -> Sc
         "summary": summary,
         "security": security,
         "requestBody": {"required": True, "content": _json(_ref(request))},
-        "responses": {"200": {"description": "the predictions", "content": _json(_ref(answer))}}
+        "responses": {"200": {"description": "the predictions", "headers": _HEADERS, "content": _json(_ref(answer))}}
         | {code: {"description": text, "content": _json(_ref("Error"))} for code, text in sorted(failures.items())},
     }
+
+
+_HEADERS: Schema = {
+    "X-Model-Digest": {
+        "description": "sha256 of the model.onnx that answered, as in the release record",
+        "required": True,
+        "schema": {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"},
+    },
+    "X-Request-Id": {
+        "description": "the request's own X-Request-Id where it is at most 64 of A-Z a-z 0-9 - _ . :, else a new one",
+        "required": True,
+        "schema": {"type": "string"},
+    },
+}
 
 
 def _get(summary: str, *, media: str = "application/json", unavailable: bool = False) -> Schema:
@@ -101,11 +117,11 @@ def _schemas(spec: Spec) -> Schema:
 def _inference_schemas() -> Schema:
     tensor = _object(
         name={"type": "string"},
-        shape={"type": "array", "items": {"type": "integer"}},
-        datatype={"type": "string"},
-        data={"type": "array"},
+        shape={"type": "array", "items": {"type": "integer", "minimum": 1}, "minItems": 1, "maxItems": 2},
+        datatype={"enum": list(get_args(Datatype))},
+        data={"type": "array", "minItems": 1},
     ) | {"additionalProperties": True}
-    tensors = {"type": "array", "items": tensor}
+    tensors = {"type": "array", "items": tensor, "minItems": 1}
     text = {"type": "string"}
     answer = _object(model_name=text, model_version=text, outputs=tensors)
     return {

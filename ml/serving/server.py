@@ -1,49 +1,28 @@
-"""Runs the application on uvicorn, and stops it without losing a request.
+"""Listens, and stops without losing a request.
 
 On SIGTERM the server first keeps serving: `/ready` says 503 and every answer carries `Connection: close`, so that
-keep-alive clients move to another pod. Only then the listener closes and what still runs is finished. uvicorn alone
-would cut idle keep-alive connections at once, in the middle of a client's next request.
-
-uvicorn bounds an idle connection (`timeout_keep_alive`); a trickled body is bounded by `ml.serving.http`. A trickled
-*header* is not bounded yet.
+keep-alive clients move to another pod. Only then the listener closes, idle connections are closed, and what still runs
+is finished. Closing at once would cut keep-alive connections in the middle of a client's next request.
 """
 
 import asyncio
 import logging
+import signal
 import socket
 
-import uvicorn
+import uvloop
 
 from ml.errors import SurroundingsError
 from ml.serving.app import App
+from ml.serving.connection import HttpConnection
 from ml.serving.log import event
+from ml.serving.pool import SWEEP_S, Pool
 from ml.serving.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 BACKLOG = 2048
-KEEP_ALIVE_S = 75  # longer than the 60 s that load balancers keep their side open, so that they close first
-DRAIN_POLL_S = 0.05
-
-
-class DrainingServer(uvicorn.Server):
-    """A uvicorn server that drains its connections before it stops."""
-
-    def __init__(self, config: uvicorn.Config, app: App, drain_s: float) -> None:
-        super().__init__(config)
-        self._app = app
-        self._drain_s = drain_s
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Drain, then stop as uvicorn does."""
-        self._app.draining = True
-        event(logger, logging.INFO, "draining", connections=len(self.server_state.connections), seconds=self._drain_s)
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._drain_s
-        while self.server_state.connections and loop.time() < deadline and not self.force_exit:  # noqa: ASYNC110 - uvicorn has no event for it
-            await asyncio.sleep(DRAIN_POLL_S)
-        await super().shutdown(sockets)
-        event(logger, logging.INFO, "stopped")
+POLL_S = 0.05
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -61,20 +40,46 @@ def listen(settings: Settings) -> socket.socket:
 
 
 def run(app: App, settings: Settings, listener: socket.socket) -> None:
-    """Serve until SIGTERM or SIGINT."""
-    config = uvicorn.Config(
-        app,
-        http="httptools",
-        loop="uvloop",
-        ws="none",
-        lifespan="off",
-        interface="asgi3",
-        access_log=False,
-        log_config=None,
-        proxy_headers=False,
-        server_header=False,
-        backlog=BACKLOG,
-        timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=max(1, round(settings.grace_s)),
-    )
-    DrainingServer(config, app, settings.drain_s).run(sockets=[listener])
+    """Serve until SIGTERM or SIGINT; a second one ends the wait for clients."""
+    uvloop.run(_serve(app, settings, listener))
+
+
+async def _serve(app: App, settings: Settings, listener: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    pool = Pool(app, settings.limits)
+    app.metrics.connections = lambda: len(pool.connections)
+    stop, hurry = asyncio.Event(), asyncio.Event()
+
+    def on_signal() -> None:
+        (hurry if stop.is_set() else stop).set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    server = await loop.create_server(lambda: HttpConnection(pool, loop), sock=listener, backlog=BACKLOG)
+    sweeper = loop.create_task(_sweep(pool))
+    await stop.wait()
+    app.draining = pool.draining = True
+    event(logger, logging.INFO, "draining", connections=len(pool.connections), seconds=settings.drain_s)
+    await _emptied(pool, settings.drain_s, hurry)
+    server.close()
+    pool.close_idle()
+    await _emptied(pool, settings.grace_s, hurry)
+    dropped = len(pool.connections)
+    pool.abort()
+    sweeper.cancel()
+    event(logger, logging.INFO, "stopped", dropped=dropped)
+
+
+async def _sweep(pool: Pool) -> None:
+    loop = asyncio.get_running_loop()
+    while True:
+        pool.sweep(loop.time())
+        await asyncio.sleep(SWEEP_S)
+
+
+async def _emptied(pool: Pool, seconds: float, hurry: asyncio.Event) -> None:
+    """Wait until every connection is gone, for at most so long."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    while pool.connections and loop.time() < deadline and not hurry.is_set():  # noqa: ASYNC110 - three conditions
+        await asyncio.sleep(POLL_S)

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ml.errors import ConfigError
+from ml.serving.app import Load
+from ml.serving.payloads import PayloadSettings
+from ml.serving.pool import Limits
 
 RELEASE_ID = re.compile(r"[a-z][a-z0-9-]*-[0-9]{4}")
-MAX_IN_FLIGHT = 256
 DRAIN_S = 3.0
 GRACE_S = 10.0
 
@@ -28,7 +30,9 @@ class Settings:
     port: int
     monitoring_endpoint: str | None
     api_keys_file: Path | None
-    max_in_flight: int
+    load: Load
+    limits: Limits
+    payloads: PayloadSettings | None
     drain_s: float
     grace_s: float
 
@@ -47,7 +51,9 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         port=int(_number(environment, "PORT", (8000, 1, 65535), problems)),
         monitoring_endpoint=environment.get("MONITORING_ENDPOINT") or None,
         api_keys_file=_keys_file(environment, problems),
-        max_in_flight=int(_number(environment, "MAX_IN_FLIGHT", (MAX_IN_FLIGHT, 1, 65536), problems)),
+        load=_load(environment, problems),
+        limits=_limits(environment, problems),
+        payloads=_payloads(environment, problems),
         drain_s=_number(environment, "DRAIN_SECONDS", (DRAIN_S, 0, 600), problems),
         grace_s=_number(environment, "GRACE_SECONDS", (GRACE_S, 0, 600), problems),
     )
@@ -83,6 +89,38 @@ def _number(environment: Mapping[str, str], name: str, rule: tuple[float, float,
         problems.append(f"{name}={text!r}: must be a number from {low:g} to {high:g}")
         return default
     return value
+
+
+def _load(environment: Mapping[str, str], problems: list[str]) -> Load:
+    default = Load()
+    return Load(
+        max_waiting=int(_number(environment, "MAX_IN_FLIGHT", (default.max_waiting, 1, 65536), problems)),
+        deadline_s=_number(environment, "DEADLINE_SECONDS", (default.deadline_s, 0.01, 600), problems),
+    )
+
+
+def _limits(environment: Mapping[str, str], problems: list[str]) -> Limits:
+    default = Limits()
+    return Limits(
+        header_s=_number(environment, "HEADER_SECONDS", (default.header_s, 0.1, 600), problems),
+        body_s=_number(environment, "BODY_SECONDS", (default.body_s, 0.1, 600), problems),
+        idle_s=_number(environment, "IDLE_SECONDS", (default.idle_s, 0.1, 3600), problems),
+        age_s=_number(environment, "CONNECTION_AGE_SECONDS", (default.age_s, 0, 86400), problems),
+        connections=int(_number(environment, "MAX_CONNECTIONS", (default.connections, 1, 65536), problems)),
+    )
+
+
+def _payloads(environment: Mapping[str, str], problems: list[str]) -> PayloadSettings | None:
+    share = _number(environment, "PAYLOAD_LOG_SHARE", (0.0, 0, 1), problems)
+    path = environment.get("PAYLOAD_LOG_FILE")
+    if share and not path:
+        problems.append(f"PAYLOAD_LOG_SHARE={share:g}: PAYLOAD_LOG_FILE is not set")
+    if not share or not path:
+        return None
+    names = environment.get("PAYLOAD_LOG_REDACT", "").split(",")
+    return PayloadSettings(
+        path=Path(path), share=share, redacted=frozenset(name.strip() for name in names if name.strip())
+    )
 
 
 def _keys_file(environment: Mapping[str, str], problems: list[str]) -> Path | None:

@@ -4,9 +4,19 @@ import pulumi
 import pytest
 
 from infra.backing.pods import Resources
-from infra.delivery.slot import AWAIT_S, DRAIN_S, FINISH_S, PRE_STOP_S, PROGRESS_DEADLINE_S, ModelSlot, ModelSlotArgs
+from infra.delivery.slot import (
+    AWAIT_S,
+    CONNECTIONS_MOVED_S,
+    DRAIN_S,
+    FINISH_S,
+    PRE_STOP_S,
+    PROGRESS_DEADLINE_S,
+    ModelSlot,
+    ModelSlotArgs,
+)
 from infra.release import Evidence
 from infra.settings import AutoscalingSettings
+from ml.serving.settings import from_environment
 
 IMAGE = f"127.0.0.1:5000/ml-pipeline/serving@sha256:{'a' * 64}"
 EVIDENCE = Evidence(
@@ -124,6 +134,15 @@ def test_the_time_to_shut_down_adds_up(slot):
     pre_stop = container_of(done)["lifecycle"]["preStop"]["sleep"]["seconds"]
     assert (env["DRAIN_SECONDS"], env["GRACE_SECONDS"], pre_stop) == (str(DRAIN_S), str(FINISH_S), PRE_STOP_S)
     assert pod_of(done)["spec"]["terminationGracePeriodSeconds"] >= pre_stop + DRAIN_S + FINISH_S + 5
+
+
+def test_a_connection_outlives_a_switch_by_no_more_than_the_slot_says(slot):
+    [container] = slot().one("Deployment", "model-green").inputs["spec"]["template"]["spec"]["containers"]
+    environment = {variable["name"]: variable["value"] for variable in container["env"]}
+
+    limits = from_environment({**environment, "MODEL_DIR": "/model", "ALLOW_ANONYMOUS": "true"}).limits
+
+    assert 0 < limits.age_s * (1 + limits.age_jitter) <= CONNECTIONS_MOVED_S
 
 
 def test_no_pod_goes_before_another_has_come_and_every_wait_ends(slot):

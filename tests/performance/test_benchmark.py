@@ -2,7 +2,7 @@
 
 import asyncio
 
-from benchmarks.load import Target, _own
+from benchmarks.load import Target, load
 from benchmarks.serving import CASES, Measured, Result
 
 
@@ -28,7 +28,7 @@ async def test_our_client_counts_answers_and_failures() -> None:
     async with server:
         port = server.sockets[0].getsockname()[1]
         target = Target(port=port, path="/predict", body="{}", headers={"X-API-Key": "k"})
-        result = await _own(target, connections=4, seconds=0.3)
+        result = await load(target, connections=4, seconds=0.3)
         await asyncio.sleep(0.05)
 
     assert served - 4 <= result.requests <= served
@@ -43,6 +43,7 @@ def test_the_summary_takes_medians_and_adds_up_failures() -> None:
         for requests, failed in ((100, 0), (300, 1), (200, 0)):
             measured.results[case].append(Result(requests=requests, failed=failed, seconds=1, p50_ms=1, p99_ms=2))
             measured.cpu_us[case].append(50.0)
+            measured.held_up[case].append(0.1)
 
     summary = measured.summary()
 

@@ -17,7 +17,7 @@ ROW = {"features": [5.1, 3.5, 1.4, 0.2]}
 
 @pytest.fixture
 def app(tmp_path: Path) -> App:
-    return App(load(tmp_path, make_release(tmp_path)), keys=None, max_in_flight=256)
+    return App(load(tmp_path, make_release(tmp_path)), keys=None)
 
 
 @pytest.fixture

@@ -1,12 +1,14 @@
-"""Calls an ASGI application directly: milliseconds, no sockets, full control over how a body arrives."""
+"""Calls the application directly: milliseconds, no sockets. How bytes become requests is the matter of `wire.py`."""
 
 import asyncio
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any
 
 from ml.serving.app import App
+from ml.serving.http import Request, Response
 
 KEY = "a-key-of-the-tests"
 
@@ -39,35 +41,18 @@ async def call(
     *,
     key: str | None = KEY,
     headers: Iterable[tuple[str, str]] = (),
-    chunks: Iterable[bytes] | None = None,
 ) -> Reply:
-    """One request; `chunks` sends the body in parts, as a chunked upload arrives."""
-    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    parts = list(chunks) if chunks is not None else [raw]
-    sent = [(name.lower().encode(), value.encode()) for name, value in headers]
+    """One request, as a connection hands it over."""
+    sent = {name.lower().encode(): value.encode() for name, value in headers}
     if key is not None:
-        sent.append((b"x-api-key", key.encode()))
-    if chunks is None:
-        sent.append((b"content-length", b"%d" % len(raw)))
-    messages: list[dict[str, Any]] = [
-        {"type": "http.request", "body": part, "more_body": index < len(parts) - 1} for index, part in enumerate(parts)
-    ]
-    answered: list[Any] = []
-
-    async def receive() -> dict[str, Any]:
-        await asyncio.sleep(0)
-        return messages.pop(0) if messages else {"type": "http.disconnect"}
-
-    async def send(message: Any) -> None:
-        answered.append(message)
-
-    await app({"type": "http", "method": method, "path": path, "headers": sent}, receive, send)
-    if not answered:
-        return Reply(0, {}, b"")
-    start, end = answered
-    headers_out = dict(start["headers"])
-    assert int(headers_out[b"content-length"]) == len(end["body"])
-    return Reply(start["status"], headers_out, end["body"])
+        sent[b"x-api-key"] = key.encode()
+    request = Request(method.encode(), path, sent, True, perf_counter())
+    app.admit(request)
+    request.body = body if isinstance(body, bytes) else json.dumps(body).encode()
+    answered: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+    app.handle(request, answered.set_result)
+    response = await answered
+    return Reply(response.status, {**dict(response.headers), b"x-request-id": request.identity}, response.body)
 
 
 async def predict(app: App, body: object, **options: Any) -> Reply:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ml.serving.app import App
+from ml.serving.app import App, Load
 from ml.serving.bundle import load
 from ml.serving.keys import KeyRing
 from tests.ml.serving.client import KEY
@@ -23,11 +23,11 @@ def keys_file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def make_app(tmp_path: Path, keys_file: Path) -> MakeApp:
-    def make(kind: str = "multiclass", *, keys: bool = True, max_in_flight: int = 64, **changes: Any) -> App:
+    def make(kind: str = "multiclass", *, keys: bool = True, max_waiting: int = 64, **changes: Any) -> App:
         release = make_release(tmp_path / kind, kind, **changes)
         bundle = load(tmp_path / kind, release)
         ring = KeyRing(keys_file) if keys else None
-        return App(bundle, keys=ring, max_in_flight=max_in_flight, monitoring_endpoint="http://prometheus:9090")
+        return App(bundle, keys=ring, load=Load(max_waiting=max_waiting), monitoring_endpoint="http://prometheus:9090")
 
     return make
 

@@ -1,5 +1,7 @@
 """The Open Inference Protocol, the probes and the OpenAPI document."""
 
+import hashlib
+from pathlib import Path
 from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]  # has no stubs here
@@ -92,7 +94,7 @@ async def test_infer_refuses(iris: App, body: Any, status: int, code: str) -> No
 
 
 async def test_probes_and_metadata(iris: App) -> None:
-    pages = {path: await call(iris, "GET", path, key=None) for path in iris._pages}
+    pages = {path: await call(iris, "GET", path, key=None) for path in iris.pages}
 
     assert {reply.status for reply in pages.values()} == {200}
     assert pages["/health"].json == {"status": "alive"}
@@ -105,7 +107,21 @@ async def test_probes_and_metadata(iris: App) -> None:
     assert (await call(iris, "HEAD", "/health")).status == 200
 
 
-async def test_while_draining_it_is_alive_not_ready_and_asks_clients_to_leave(iris: App) -> None:
+async def test_every_answer_of_the_model_and_its_metadata_name_the_file_that_answered(
+    iris: App, tmp_path: Path
+) -> None:
+    digest = hashlib.sha256((tmp_path / "multiclass" / "model.onnx").read_bytes()).hexdigest()
+
+    predicted = await predict(iris, {"features": ROWS[0]})
+    inferred = await call(iris, "POST", INFER, {"inputs": BY_COLUMN})
+    metadata = await call(iris, "GET", "/v2/models/iris")
+    ready = await call(iris, "GET", "/ready")
+
+    assert {reply.headers[b"x-model-digest"].decode() for reply in (predicted, inferred)} == {f"sha256:{digest}"}
+    assert metadata.json["parameters"]["model_sha256"] == ready.json["model_sha256"] == digest
+
+
+async def test_while_draining_it_is_alive_and_not_ready(iris: App) -> None:
     iris.draining = True
 
     ready = await call(iris, "GET", "/ready")
@@ -114,7 +130,6 @@ async def test_while_draining_it_is_alive_not_ready_and_asks_clients_to_leave(ir
 
     assert (ready.status, health.status, answer.status) == (503, 200, 200)
     assert ready.json["status"] == "draining"
-    assert {reply.headers[b"connection"] for reply in (ready, health, answer)} == {b"close"}
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
@@ -126,7 +141,7 @@ async def test_the_openapi_document_is_true(make_app: MakeApp, kind: str) -> Non
     def check(name: str, value: object) -> None:
         jsonschema.validate(value, {"$ref": f"#/components/schemas/{name}", **document})
 
-    assert set(document["paths"]) == set(app._pages) | set(app._codecs)
+    assert set(document["paths"]) == set(app.pages) | set(app.routes)
     golden = KINDS[kind][0]()["golden"]["rows"]
     right: list[dict[str, Any]] = [{"features": golden[0]}, {"instances": golden}]
     wrong: list[dict[str, Any]] = [{}, {"features": []}, {"instances": []}, {"features": {"x": 1}}]

@@ -95,7 +95,7 @@ async def test_an_unknown_category_and_a_missing_optional_value_are_answered(del
 
 
 async def test_requests_of_one_turn_each_get_their_own_rows(make_app: MakeApp) -> None:
-    iris = make_app(max_in_flight=128)
+    iris = make_app(max_waiting=128)
     rng = np.random.default_rng(7)
     requests = [
         rng.uniform(0, 8, size=(size, 4)).tolist() for size in itertools.islice(itertools.cycle((1, 3, 40)), 90)
@@ -126,7 +126,7 @@ async def test_a_number_that_overflows_the_model_is_refused_and_does_not_hurt_it
     assert "row 1" in bad.json["error"]["message"]
     assert good.json["prediction"] == 6.0
     series = await scrape(app)
-    assert series['ml_prediction_errors_total{reason="non_finite_output"}'] == 1
+    assert series['ml_prediction_errors_total{reason="non_finite_output",version="sum-0001"}'] == 1
     assert series['ml_predictions_total{model="sum",version="sum-0001",outcome="ok"}'] == 1
     assert series['ml_predictions_total{model="sum",version="sum-0001",outcome="error"}'] == 2
 
@@ -196,9 +196,9 @@ async def test_metrics_count_requests_latency_and_the_release(iris: App) -> None
 
     series = await scrape(iris)
 
-    assert series['ml_requests_total{route="/predict",code="2xx"}'] == 1
-    assert series['ml_requests_total{route="/predict",code="4xx"}'] == 1
-    assert series['ml_requests_total{route="other",code="4xx"}'] == 1
+    assert series['ml_requests_total{route="/predict",code="2xx",version="iris-0001"}'] == 1
+    assert series['ml_requests_total{route="/predict",code="4xx",version="iris-0001"}'] == 1
+    assert series['ml_requests_total{route="other",code="4xx",version="iris-0001"}'] == 1
     assert series['ml_prediction_duration_seconds_count{version="iris-0001"}'] == 1
     assert series['ml_prediction_duration_seconds_bucket{version="iris-0001",le="+Inf"}'] == 1
     assert series['ml_model_accuracy{version="iris-0001"}'] == 0.81
@@ -217,5 +217,5 @@ async def test_no_client_can_grow_the_number_of_series(iris: App) -> None:
 
     added = set(await scrape(iris)) - before
     assert added <= {
-        'ml_requests_total{route="/metrics",code="2xx"}',
+        'ml_requests_total{route="/metrics",code="2xx",version="iris-0001"}',
     }

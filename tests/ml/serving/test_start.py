@@ -1,6 +1,7 @@
 """What the server checks before it serves: environment, keys, evidence, model."""
 
 import hashlib
+import hmac
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from ml.errors import ConfigError, GateError, PipelineError
+from ml.serving import keys
 from ml.serving.bundle import load
 from ml.serving.keys import KeyRing
 from ml.serving.settings import from_environment
@@ -29,7 +31,7 @@ def environment(keys_file: Path, **changes: str) -> dict[str, str]:
 def test_the_defaults(keys_file: Path) -> None:
     settings = from_environment(environment(keys_file))
 
-    assert (settings.host, settings.port, settings.max_in_flight) == ("0.0.0.0", 8000, 256)  # noqa: S104 - the default
+    assert (settings.host, settings.port, settings.load.max_waiting) == ("0.0.0.0", 8000, 512)  # noqa: S104 - the default
     assert settings.drain_s + settings.grace_s <= 20
     assert settings.api_keys_file == keys_file
 
@@ -44,6 +46,10 @@ def test_the_defaults(keys_file: Path) -> None:
         ({"PORT": "0"}, "PORT='0'"),
         ({"DRAIN_SECONDS": "nan"}, "DRAIN_SECONDS='nan'"),
         ({"MAX_IN_FLIGHT": "-1"}, "MAX_IN_FLIGHT='-1'"),
+        ({"HEADER_SECONDS": "0"}, "HEADER_SECONDS='0'"),
+        ({"CONNECTION_AGE_SECONDS": "-1"}, "CONNECTION_AGE_SECONDS='-1'"),
+        ({"PAYLOAD_LOG_SHARE": "1.5"}, "PAYLOAD_LOG_SHARE='1.5'"),
+        ({"PAYLOAD_LOG_SHARE": "0.1"}, "PAYLOAD_LOG_FILE is not set"),
         ({"API_KEYS_FILE": "unset"}, "API_KEYS_FILE is not set"),
         ({"API_KEYS_FILE": "/nowhere"}, "'/nowhere' does not exist"),
         ({"ALLOW_ANONYMOUS": "yes"}, "ALLOW_ANONYMOUS='yes'"),
@@ -93,6 +99,27 @@ def test_keys_are_read_again_when_the_file_changes_and_at_most_each_second(tmp_p
     assert ring.accepts(b"new")
     assert not ring.accepts(None)
     assert not ring.accepts(b"")
+
+
+def test_a_wrong_key_costs_as_much_as_a_right_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every hash is compared, in constant time: how long a refusal takes says nothing about the keys."""
+    path = tmp_path / "keys"
+    path.write_text("\n".join(digest(key) for key in ("first", "last")), encoding="utf-8")
+    ring = KeyRing(path, Clock())
+    compared: list[tuple[str, str]] = []
+    honest = hmac.compare_digest
+
+    def compare(known: str, given: str) -> bool:
+        compared.append((known, given))
+        return honest(known, given)
+
+    monkeypatch.setattr(keys.hmac, "compare_digest", compare)
+
+    assert [ring.accepts(key) for key in (b"first", b"last", b"wrong", b"x" * 9000, b"", None)] == [True] * 2 + [
+        False
+    ] * 4
+    assert len(compared) == 6 * 2
+    assert {len(given) for _, given in compared} == {64}
 
 
 @pytest.mark.parametrize("broken", [None, "", "# nothing\n", "not a hash\n"])
