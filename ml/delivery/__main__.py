@@ -4,8 +4,9 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from infra.names import SLOTS
 from ml.delivery.caller import Caller
@@ -13,6 +14,9 @@ from ml.delivery.promise import Promise
 from ml.delivery.smoke import Limits
 from ml.delivery.smoke_job import smoke
 from ml.errors import PipelineError
+
+MESSAGE: Final = Path("/dev/termination-log")
+"""What stands in here is what `pulumi up` and `kubectl describe` show of a pod that has failed."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,6 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         result = given.run(given)
     except PipelineError as error:
         print(error, file=sys.stderr, flush=True)
+        with suppress(OSError):  # outside of a pod there is none
+            MESSAGE.write_text(str(error), encoding="utf-8")
         return error.exit_code
     print(json.dumps(result, sort_keys=True), flush=True)
     return 0

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ml.release import record as release_record
+from tests.e2e.faults import selected, starved_once_live
 from tests.e2e.machine import Machine
 from tests.e2e.reads import (
     PROD,
@@ -226,6 +227,36 @@ def test_rollback_brings_the_earlier_release_back(machine: Machine, call: tuple[
 
     assert traffic.failures == []
     assert predict(LIVE_PORT, *call)["model_version"] == FIRST
+
+
+def test_a_release_that_degrades_under_traffic_loses_it_by_itself(machine: Machine, call: tuple[str, str]) -> None:
+    machine.run("mlp", "release", "stage", SECOND, "--stack", "staging")
+    with Traffic(port=LIVE_PORT, key=call[0], body=call[1]), starved_once_live(machine, "green", 0.01) as starved:
+        refused = machine.run("pulumi", "up", "--yes", "--stack", "staging", check=False, timeout_s=400)
+
+    assert starved == [3], "control: three containers of the new slot were really starved"
+    assert refused.returncode != 0
+    assert f"release {SECOND}: fail under traffic" in refused.stdout, refused.stdout[-3000:]
+    assert "slot blue has the traffic again after" in refused.stdout
+    assert selected(machine) == "blue"
+    eventually(lambda: predict(LIVE_PORT, *call)["model_version"] == FIRST, 10)
+
+
+def test_a_release_that_lost_the_traffic_does_not_get_it_again(machine: Machine, call: tuple[str, str]) -> None:
+    again = machine.run("pulumi", "up", "--yes", "--refresh", "--stack", "staging", check=False, timeout_s=400)
+
+    assert again.returncode != 0
+    assert "does not get the traffic again" in again.stdout, again.stdout[-3000:]
+    assert selected(machine) == "blue"
+
+
+def test_a_rollback_makes_the_configuration_say_what_the_cluster_does(machine: Machine, call: tuple[str, str]) -> None:
+    machine.run("mlp", "rollback", "--stack", "staging", timeout_s=900)
+    history = machine.text("mlp", "release", "history", "--stack", "staging")
+
+    assert "ml-pipeline:live: blue" in (machine.clone / "Pulumi.staging.yaml").read_text()
+    assert predict(LIVE_PORT, *call)["model_version"] == FIRST
+    assert history.count("rolled-back") == 2, history
 
 
 def test_drift_is_found_in_a_stuck_client_and_not_in_the_next_months_flights(

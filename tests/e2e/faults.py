@@ -1,0 +1,60 @@
+"""Faults that a walk puts into the running cluster, from outside of it."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.e2e.machine import Machine
+from tests.e2e.reads import STAGING, eventually
+
+CGROUPS = Path("/sys/fs/cgroup")
+PERIOD_US = 100_000
+
+
+def selected(machine: Machine) -> str:
+    """The slot that the live Service selects."""
+    service = json.loads(machine.text("kubectl", "get", "service", "model", "-n", STAGING, "-o", "json"))
+    return str(service["spec"]["selector"]["ml-pipeline/slot"])
+
+
+@contextmanager
+def starved_once_live(machine: Machine, slot: str, share: float) -> Iterator[list[int]]:
+    """From the moment on when the slot has the traffic, its containers get only a share of one processor.
+
+    Yields a list that then holds the number of containers: a control that the fault was really there.
+    """
+    done: list[int] = []
+
+    def wait_and_starve() -> None:
+        eventually(lambda: selected(machine) == slot, 300)
+        done.append(sum(_limit(container, round(share * PERIOD_US)) for container in _containers(machine, slot)))
+
+    thread = threading.Thread(target=wait_and_starve, daemon=True)
+    thread.start()
+    try:
+        yield done
+    finally:
+        thread.join(timeout=10)
+        for container in _containers(machine, slot):
+            _limit(container, PERIOD_US)
+
+
+def _containers(machine: Machine, slot: str) -> list[str]:
+    pods = machine.kubectl("get", "pods", "-n", STAGING, "-l", f"ml-pipeline/slot={slot}")["items"]
+    statuses = [status for pod in pods for status in pod["status"].get("containerStatuses", [])]
+    return [status["containerID"].rpartition("/")[2] for status in statuses if status.get("containerID")]
+
+
+def _limit(container: str, quota_us: int) -> int:
+    """Set the quota of a container's control group, of either version; how many were found."""
+    found = 0
+    for group in CGROUPS.rglob(f"*{container}*"):
+        if (group / "cpu.max").is_file():
+            (group / "cpu.max").write_text(f"{quota_us} {PERIOD_US}")
+            found += 1
+        elif (group / "cpu.cfs_quota_us").is_file():
+            (group / "cpu.cfs_quota_us").write_text(str(quota_us))
+            found += 1
+    return found
