@@ -6,7 +6,7 @@ nothing.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
 from ml.delivery.counts import Totals
@@ -54,6 +54,20 @@ class Verdict:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Probed:
+    """Predictions that we asked for ourselves, by way of the live Service."""
+
+    sent: int = 0
+    failed: int = 0
+    """Answered with 5xx, or not at all."""
+    slow: int = 0
+    """Took longer than the limit until the answer was here. A server that hardly gets a processor does not know."""
+
+    def __add__(self, other: "Probed") -> "Probed":
+        return Probed(sent=self.sent + other.sent, failed=self.failed + other.failed, slow=self.slow + other.slow)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Window:
     """What has been counted so far."""
 
@@ -61,8 +75,8 @@ class Window:
     """Since the switch."""
     champion: Totals = field(default_factory=Totals)
     """In a time before the switch; empty where there is no champion."""
-    probes: int = 0
-    """How many of the candidate's rows were sent by ourselves."""
+    probes: Probed = field(default_factory=Probed)
+    """Of the candidate's rows, those that were sent by ourselves, and what we saw."""
 
 
 def look(promise: Promise, serving: Mapping[str, Any], window: Window, number: int) -> Verdict:
@@ -80,7 +94,12 @@ def look(promise: Promise, serving: Mapping[str, Any], window: Window, number: i
         _share(promise, number, "slow answers", _Share(_slow(mine), _slow(champion), promise.slow_share)),
         _share(promise, number, "lost rows", _Share(_lost(mine), _lost(champion), promise.lost_share)),
     ]
-    moved = _moved(promise, serving, mine, window.probes)
+    probes = window.probes
+    answers += [
+        _seen(_share(promise, number, "probes that failed", _Share(_failed(probes), (0, 0), promise.error_share))),
+        _seen(_share(promise, number, "slow probes", _Share(_late(probes), (0, 0), promise.slow_share))),
+    ]
+    moved = _moved(promise, serving, mine, probes.sent)
     if moved is not None:
         answers.append(moved)
     return Verdict(outcome=_together([answer.outcome for answer in answers]), answers=answers)
@@ -104,6 +123,14 @@ def _lost(totals: Totals) -> tuple[int, int]:
     return totals.rows, totals.lost
 
 
+def _failed(probes: Probed) -> tuple[int, int]:
+    return probes.sent, probes.failed
+
+
+def _late(probes: Probed) -> tuple[int, int]:
+    return probes.sent, probes.slow
+
+
 def _share(promise: Promise, number: int, question: str, asked: _Share) -> Answer:
     limits = Limits(share=asked.limit, ratio=promise.ratio, looks=promise.looks, alpha=LOOKS_ALPHA)
     found = judge(asked.candidate, asked.champion, number, limits)
@@ -120,6 +147,11 @@ def _share(promise: Promise, number: int, question: str, asked: _Share) -> Answe
         counts=asked.candidate,
         champion=asked.champion,
     )
+
+
+def _seen(answer: Answer) -> Answer:
+    """What probes show may fail a release; that there are too few of them to prove anything is no reason to wait."""
+    return answer if answer.outcome == "fail" else replace(answer, outcome="pass", reason="ok")
 
 
 def _moved(promise: Promise, serving: Mapping[str, Any], candidate: Totals, probes: int) -> Answer | None:

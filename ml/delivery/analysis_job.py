@@ -17,7 +17,7 @@ import httpx
 
 from infra.names import Slot
 from ml.delivery import prometheus
-from ml.delivery.analysis import Verdict
+from ml.delivery.analysis import Probed, Verdict
 from ml.delivery.caller import Caller
 from ml.delivery.counts import Reading
 from ml.delivery.journal import note
@@ -67,12 +67,16 @@ class Real:
             return None
         return prometheus.read(self._client, self._task.prometheus, self._task.back, self._wall - ago_s)
 
-    def probe(self, count: int) -> int:
+    def probe(self, count: int) -> Probed:
         """See `ml.delivery.watch.World`; one golden row a call."""
         rows = [self._rows[index % len(self._rows)] for index in range(count)]
         made = [Call(name="probe", expected="finite", body={"features": row}) for row in rows]
-        list(self._pool.map(self._caller.predict, made))
-        return count
+        replies = list(self._pool.map(self._caller.predict, made))
+        return Probed(
+            sent=count,
+            failed=sum(reply.status == 0 or reply.status >= 500 for reply in replies),
+            slow=sum(reply.seconds > self._task.promise.slow_s for reply in replies),
+        )
 
     def wait_until(self, seconds: float) -> None:
         """See `ml.delivery.watch.World`."""

@@ -8,7 +8,8 @@ import httpx
 
 from ml.delivery.smoke import PREDICT, Call, Reply
 
-TIMEOUT_S: Final = 5.0
+TIMEOUT_S: Final = 2.0
+"""Whoever waits longer for one row has no answer."""
 WRONG_KEY: Final = "no-key-of-this-stack"
 
 

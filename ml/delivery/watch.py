@@ -6,12 +6,14 @@ Pure but for its `World`, which reads Prometheus, sends probes and keeps the tim
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
-from ml.delivery.analysis import Answer, Verdict, Window, look
+from ml.delivery.analysis import Answer, Probed, Verdict, Window, look
 from ml.delivery.counts import Pool, Reading, Totals
 from ml.delivery.promise import Promise
 
 PROBED_BY: Final = 0.7
 """Part of the time in which all probes are sent: the rest lets Prometheus scrape what they came to."""
+LEAST: Final = 5
+"""Probes of each look, however much clients send: they see what a client sees."""
 BEFORE_S: Final = 600
 """The champion is compared by what it did in this long before the switch."""
 
@@ -25,8 +27,8 @@ class World(Protocol):
     def champion(self, ago_s: float) -> Reading | None:
         """The champion's counters so many seconds ago; None as well where there is no champion."""
 
-    def probe(self, count: int) -> int:
-        """Send predictions through the live Service; how many rows were sent."""
+    def probe(self, count: int) -> Probed:
+        """Send predictions through the live Service, one row each."""
 
     def wait_until(self, seconds: float) -> None:
         """Return so many seconds after the watch began."""
@@ -49,9 +51,9 @@ def watch(
     champion = _champion(world, promise)
     first = world.candidate()
     pool = None if first is None else Pool(first)
-    probes, seen, verdict = 0, 0, _blind()
+    probes, seen, verdict = Probed(), 0, _blind()
     for number in range(1, promise.looks + 1):
-        probes += world.probe(_missing(promise, number, max(seen, probes)))
+        probes += world.probe(max(_missing(promise, number, max(seen, probes.sent)), LEAST))
         world.wait_until(promise.seconds * number / promise.looks)
         now = world.candidate()
         if now is None:

@@ -231,7 +231,7 @@ def test_rollback_brings_the_earlier_release_back(machine: Machine, call: tuple[
 
 def test_a_release_that_degrades_under_traffic_loses_it_by_itself(machine: Machine, call: tuple[str, str]) -> None:
     machine.run("mlp", "release", "stage", SECOND, "--stack", "staging")
-    with Traffic(port=LIVE_PORT, key=call[0], body=call[1]), starved_once_live(machine, "green", 0.01) as starved:
+    with Traffic(port=LIVE_PORT, key=call[0], body=call[1]), starved_once_live(machine, "green", 0.001) as starved:
         refused = machine.run("pulumi", "up", "--yes", "--stack", "staging", check=False, timeout_s=400)
 
     assert starved == [3], "control: three containers of the new slot were really starved"

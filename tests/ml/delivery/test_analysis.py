@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml.delivery.analysis import Window, look
+from ml.delivery.analysis import Probed, Window, look
 from ml.delivery.counts import Totals
 from ml.delivery.promise import Promise
 
@@ -21,8 +21,9 @@ def totals(n=1000, **changed):
     return Totals(**{"requests": n, "timed": n, "rows": n, "scores": {}, **changed})
 
 
-def verdict(candidate, number=LAST, champion=None, probes=0):
-    return look(PROMISE, SERVING, Window(candidate=candidate, champion=champion or Totals(), probes=probes), number)
+def verdict(candidate, number=LAST, champion=None, probes=None):
+    window = Window(candidate=candidate, champion=champion or Totals(), probes=probes or Probed())
+    return look(PROMISE, SERVING, window, number)
 
 
 def test_a_release_without_a_fault_passes_at_the_last_look():
@@ -79,7 +80,7 @@ def test_answers_that_lie_where_they_did_pass():
 def test_our_own_probes_say_nothing_about_where_answers_lie():
     moved = {"score": {"0": 970, "1": 10, "2": 10, "3": 10}}
 
-    assert verdict(totals(scores=moved), probes=600).outcome == "pass"
+    assert verdict(totals(scores=moved), probes=Probed(sent=600)).outcome == "pass"
 
 
 @given(n=st.integers(0, 5000), errors=st.integers(0, 5000), slow=st.integers(0, 5000), number=st.integers(1, LAST))

@@ -2,8 +2,9 @@
 
 import pytest
 
+from ml.delivery.analysis import Probed
 from ml.delivery.promise import Promise
-from ml.delivery.watch import watch
+from ml.delivery.watch import LEAST, watch
 from tests.ml.delivery.test_counts import requests
 
 PROMISE = Promise(seconds=60, looks=20)
@@ -13,10 +14,10 @@ SERVING = {"features": [], "reference": {}, "predictions": {}}
 class World:
     """Clients send `rate` requests a second; from second `bad_from` on the share `bad` of all answers fails."""
 
-    def __init__(self, rate=0.0, bad=0.0, bad_from=0.0, blind=(), champion=None):
+    def __init__(self, *, rate=0.0, bad=0.0, bad_from=0.0, blind=(), champion=None, slow=0.0):
         self.rate, self.bad, self.bad_from, self.blind = rate, bad, bad_from, blind
         self.now, self.sent, self.failed, self.probes = 0.0, 0.0, 0.0, []
-        self._champion = champion
+        self._champion, self.slow = champion, slow
 
     def candidate(self):
         if any(low <= self.now < high for low, high in self.blind):
@@ -33,7 +34,8 @@ class World:
     def probe(self, count):
         self.probes.append(count)
         self._answer(count)
-        return count
+        failed = round(count * self.bad) if self.now >= self.bad_from else 0
+        return Probed(sent=count, failed=failed, slow=round(count * self.slow))
 
     def wait_until(self, seconds):
         self._answer(self.rate * (seconds - self.now))
@@ -58,16 +60,16 @@ def test_without_clients_probes_alone_let_a_good_release_pass():
 
     assert verdict.outcome == "pass"
     assert len(looks) == 20
-    assert sum(world.probes) == PROMISE.requests
+    assert sum(world.probes[:14]) == PROMISE.requests
     # the end of the watch is left to Prometheus
-    assert world.probes[14:] == [0] * 6
+    assert world.probes[14:] == [LEAST] * 6
 
 
 def test_with_enough_clients_hardly_anything_is_probed():
     world = World(rate=200)
 
     assert run(world)[0].outcome == "pass"
-    assert sum(world.probes) < 100
+    assert sum(world.probes) < 150
 
 
 def test_a_release_that_fails_at_once_is_found_in_one_look():
@@ -108,7 +110,16 @@ def test_probes_that_go_on_while_prometheus_is_away_are_bounded():
 
     run(world)
 
-    assert sum(world.probes) <= PROMISE.requests
+    assert sum(world.probes) <= PROMISE.requests + PROMISE.looks * LEAST
+
+
+def test_a_server_that_does_not_know_how_slow_it_is_is_found_by_the_probes():
+    """One without a processor times its work and not the waiting before it."""
+    verdict, looks = run(World(rate=200, slow=0.9))
+
+    assert verdict.outcome == "fail"
+    assert [answer.question for answer in verdict.deciding] == ["slow probes"]
+    assert looks[-1][0] <= 5
 
 
 def test_a_release_as_bad_as_allowed_but_worse_than_the_champion_fails():
