@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,8 @@ from infra.settings import Settings
 from infra.slots import Plan
 from infra.workloads.drift import DriftCheck, DriftCheckArgs
 from ml.security.image import scan_image
-from ml.stack.objects import KubernetesObjects
+from ml.stack import ledger
+from ml.stack.objects import KubernetesObjects, Objects
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +141,11 @@ class Model(pulumi.ComponentResource):
                         autoscaled=settings.autoscaling.enabled,
                     )
                 ),
-                proof=switch_proof_hook(SwitchProof(objects=objects, digests=digests)),
+                proof=switch_proof_hook(
+                    SwitchProof(
+                        objects=objects, digests=digests, note=partial(_note, args.root, settings.stack, objects)
+                    )
+                ),
                 live_after=after,
             ),
             pulumi.ResourceOptions(parent=self),
@@ -160,6 +166,10 @@ class Model(pulumi.ComponentResource):
             ),
             pulumi.ResourceOptions(parent=self),
         )
+
+
+def _note(root: Path, stack: str, objects: Objects) -> None:
+    ledger.record(root, stack, objects, now=datetime.now(tz=UTC), who=ledger.actor(root))
 
 
 def watched(enabled: bool, plan: Plan, evidence: Mapping[Slot, Evidence]) -> bool:  # noqa: FBT001  (the configuration's own word)

@@ -61,6 +61,8 @@ class SwitchProof:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     clock: Callable[[], float] = monotonic
     say: Callable[[str], None] = pulumi.log.info
+    note: Callable[[], object] = lambda: None
+    """Writes the switch into the release ledger."""
 
     async def __call__(self, args: pulumi.ResourceHookArgs) -> None:
         """Return once the switch is proven.
@@ -78,6 +80,14 @@ class SwitchProof:
                 raise GateError("ML-GATE-210", message + "; ".join(found), "pulumi up --refresh")
             await self.sleep(PAUSE_S)
         self.say(f"slot {slot} has the traffic, proven {self.clock() - began:.2f} s after the switch")
+        await asyncio.to_thread(self._write_down)
+
+    def _write_down(self) -> None:
+        try:
+            self.note()
+        except PipelineError as error:
+            # The traffic has moved and that is proven: what is missing can be added, and failing would say otherwise.
+            self.say(f"the release ledger does not say so yet: {error}; mlp release publish adds it")
 
     def _look(self, slot: Slot) -> Seen:
         live, own = (ready_addresses(slices_of(self.objects, name)) for name in (LIVE_SERVICE, slot_name(slot)))

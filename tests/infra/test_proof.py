@@ -1,5 +1,7 @@
 """The proof after the switch: what it takes, and that what cannot be proven is taken back."""
 
+from dataclasses import replace
+
 import pytest
 
 from infra.delivery.proof import Seen, SwitchProof, doubts
@@ -72,6 +74,27 @@ async def test_a_proven_switch_costs_no_waiting():
 
     assert clock.now == 0.0
     assert clock.said == ["slot green has the traffic, proven 0.00 s after the switch"]
+
+
+async def test_the_switch_is_written_down_once_it_is_proven():
+    clock, written = Clock(), []
+
+    await replace(proof(switched(), clock), note=lambda: written.append(1))(switch_to("green", "blue"))
+
+    assert written == [1]
+
+
+async def test_a_ledger_that_cannot_be_written_undoes_no_switch():
+    found, clock = switched(), Clock()
+
+    def note():
+        raise GateError("ML-REL-151", "the release ledger of stack 'staging' was changed")
+
+    await replace(proof(found, clock), note=note)(switch_to("green", "blue"))
+
+    assert selected(found.one("service", "model")) == "green"
+    assert "ML-REL-151" in clock.said[-1]
+    assert "mlp release publish" in clock.said[-1]
 
 
 async def test_endpoints_that_follow_late_are_waited_for():
