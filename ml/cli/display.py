@@ -122,7 +122,8 @@ def show_diff(before: str, after: str, changes: Sequence[Change]) -> None:
         return
     shown = Table()
     for name in ("section", "what", before, after, "change"):
-        shown.add_column(name)
+        # On a narrow screen names of people give way: when, which and what are what one has come for.
+        shown.add_column(name, no_wrap=name != "who", overflow="fold")
     for item in changes:
         shown.add_row(*map(escape, (item.section, item.name, item.before, item.after, item.change)))
     console.print(shown)
@@ -147,7 +148,8 @@ def show_history(stack: str, entries: Sequence[Entry]) -> None:
         return
     shown = Table()
     for name in ("#", "since (UTC)", "release", "slot", "what", "who", "commit"):
-        shown.add_column(name)
+        # On a narrow screen names of people give way: when, which and what are what one has come for.
+        shown.add_column(name, no_wrap=name != "who", overflow="fold")
     for entry in entries:
         cells = (
             str(entry.seq),

@@ -252,11 +252,14 @@ def test_a_release_that_lost_the_traffic_does_not_get_it_again(machine: Machine,
 
 def test_a_rollback_makes_the_configuration_say_what_the_cluster_does(machine: Machine, call: tuple[str, str]) -> None:
     machine.run("mlp", "rollback", "--stack", "staging", timeout_s=900)
-    history = machine.text("mlp", "release", "history", "--stack", "staging")
+    history = json.loads(machine.text("mlp", "release", "history", "--stack", "staging", "--json"))
 
     assert "ml-pipeline:live: blue" in (machine.clone / "Pulumi.staging.yaml").read_text()
     assert predict(LIVE_PORT, *call)["model_version"] == FIRST
-    assert history.count("rolled-back") == 2, history
+    rolled_back = [
+        (entry["release"], entry["who"] == "analysis") for entry in history if entry["event"] == "rolled-back"
+    ]
+    assert rolled_back == [(FIRST, False), (FIRST, True)], "by a person, then by the analysis"
 
 
 def test_drift_is_found_in_a_stuck_client_and_not_in_the_next_months_flights(
