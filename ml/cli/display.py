@@ -153,12 +153,12 @@ def show_history(stack: str, entries: Sequence[Entry]) -> None:
     for entry in entries:
         cells = (
             str(entry.seq),
-            entry.time,
+            entry.time.replace("T", " ").removesuffix("Z"),
             entry.release,
             entry.slot,
             entry.event,
             entry.who,
-            (entry.commit or "")[:10],
+            (entry.commit or "")[:7],
         )
         shown.add_row(*map(escape, cells))
     console.print(shown)
