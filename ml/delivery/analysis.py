@@ -5,14 +5,12 @@ question passes, and fails with the first that fails. What the last look leaves 
 nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from ml.delivery.counts import Totals
 from ml.delivery.promise import Promise
-from ml.drift.live import Live
-from ml.drift.live import section as drift_section
 from ml.statistics.live import Limits, Outcome, judge
 
 LOOKS_ALPHA: Final = 0.01
@@ -79,12 +77,11 @@ class Window:
     """Of the candidate's rows, those that were sent by ourselves, and what we saw."""
 
 
-def look(promise: Promise, serving: Mapping[str, Any], window: Window, number: int) -> Verdict:
+def look(promise: Promise, window: Window, number: int) -> Verdict:
     """Judge a candidate's counts.
 
     Args:
         promise: The limits.
-        serving: The candidate's `serving.json`: the reference of its answers.
         window: The counts.
         number: Which look this is, from 1 to `promise.looks`.
     """
@@ -99,9 +96,6 @@ def look(promise: Promise, serving: Mapping[str, Any], window: Window, number: i
         _seen(_share(promise, number, "probes that failed", _Share(_failed(probes), (0, 0), promise.error_share))),
         _seen(_share(promise, number, "slow probes", _Share(_late(probes), (0, 0), promise.slow_share))),
     ]
-    moved = _moved(promise, serving, mine, probes.sent)
-    if moved is not None:
-        answers.append(moved)
     return Verdict(outcome=_together([answer.outcome for answer in answers]), answers=answers)
 
 
@@ -152,28 +146,6 @@ def _share(promise: Promise, number: int, question: str, asked: _Share) -> Answe
 def _seen(answer: Answer) -> Answer:
     """What probes show may fail a release; that there are too few of them to prove anything is no reason to wait."""
     return answer if answer.outcome == "fail" else replace(answer, outcome="pass", reason="ok")
-
-
-def _moved(promise: Promise, serving: Mapping[str, Any], candidate: Totals, probes: int) -> Answer | None:
-    """Whether the answers lie elsewhere than in training; None where too few came from clients to say."""
-    of_clients = candidate.rows - candidate.lost - probes
-    if of_clients < promise.score_rows or of_clients < 4 * probes:
-        return None
-    scores = {name: {label: float(n) for label, n in bins.items()} for name, bins in candidate.scores.items()}
-    statistics = drift_section(serving, Live(features={}, predictions=scores))["prediction"]
-    psis = {name: one["psi"] for name, one in statistics.items() if one.get("psi") is not None}
-    if not psis:
-        return None
-    output, value = max(psis.items(), key=lambda item: item[1])
-    failed = value > promise.score_psi
-    return Answer(
-        question=f"answers moved ({output}, PSI)",
-        outcome="fail" if failed else "pass",
-        reason="live-answers-moved" if failed else "ok",
-        value=float(value),
-        limit=promise.score_psi,
-        counts=(candidate.rows, of_clients),
-    )
 
 
 def _together(outcomes: Sequence[Outcome]) -> Outcome:

@@ -97,7 +97,7 @@ def analyse(task: Task, found: Objects, caller: Caller) -> dict[str, Any]:
     record = json.loads((task.directory / "record.json").read_text(encoding="utf-8"))
     serving = json.loads((task.directory / "serving.json").read_text(encoding="utf-8"))
     _require_traffic(task, found, record)
-    verdict = watch(Real(task, serving, caller), task.promise, serving, _say)
+    verdict = watch(Real(task, serving, caller), task.promise, _say)
     if verdict.outcome != "pass":
         raise _refusal(task, record, verdict, _act(task, found, record, verdict))
     return {"analysis": "pass", "release": record["release"], "answers": [one.words() for one in verdict.answers]}

@@ -7,7 +7,7 @@ begins at nought, a new pod likewise; one that is gone keeps what it had counted
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 Key = tuple[tuple[str, str], ...]
@@ -17,8 +17,7 @@ Reading = Mapping[Key, float]
 REQUESTS: Final = "ml_requests_total"
 ROWS: Final = "ml_predictions_total"
 TIMES: Final = "ml_prediction_duration_seconds"
-SCORES: Final = "ml_prediction_bin_total"
-NAMES: Final = (REQUESTS, ROWS, f"{TIMES}_bucket", f"{TIMES}_count", SCORES)
+NAMES: Final = (REQUESTS, ROWS, f"{TIMES}_bucket", f"{TIMES}_count")
 _PREDICTS: Final = re.compile(r"/predict|/v2/models/[^/]+/infer")
 
 
@@ -36,8 +35,6 @@ class Totals:
     rows: int = 0
     lost: int = 0
     """Of the rows, those for which the model failed or answered no finite number."""
-    scores: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    """Output -> bin -> answers."""
 
 
 def reading(body: Any) -> dict[Key, float]:
@@ -79,14 +76,10 @@ class Pool:
             slow_s: A request that takes longer is slow; one of the histogram's bounds, so that none is guessed.
         """
         found = dict.fromkeys(("requests", "errors", "timed", "fast", "rows", "lost"), 0.0)
-        scores: dict[str, dict[str, float]] = {}
         for key, value in self._counted.items():
             labels = dict(key)
             for name in _parts(labels, slow_s):
                 found[name] += value
-            if labels["__name__"] == SCORES:
-                bins = scores.setdefault(labels["output"], {})
-                bins[labels["bin"]] = bins.get(labels["bin"], 0.0) + value
         timed, fast = round(found["timed"]), round(found["fast"])
         return Totals(
             requests=round(found["requests"]),
@@ -95,7 +88,6 @@ class Pool:
             slow=max(timed - fast, 0),
             rows=round(found["rows"]),
             lost=round(found["lost"]),
-            scores={output: {name: round(n) for name, n in bins.items()} for output, bins in scores.items()},
         )
 
 

@@ -15,8 +15,6 @@ class Promise:
         slow_share: Of predictions that may be slow.
         lost_share: Of rows for which the model may give no finite number.
         ratio: How many times the champion's share is allowed as well.
-        score_psi: How far answers may move from the reference, beyond how far the champion's have.
-        score_rows: Fewer answers of clients than this are not compared.
     """
 
     seconds: int = 60
@@ -26,6 +24,4 @@ class Promise:
     slow_share: float = 0.05
     lost_share: float = 0.01
     ratio: float = 2.0
-    score_psi: float = 0.5
-    score_rows: int = 500
     looks: int = 20

@@ -3,8 +3,8 @@
 Pure but for its `World`, which reads Prometheus, sends probes and keeps the time; the tests give it one of their own.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final, Protocol
+from collections.abc import Callable
+from typing import Final, Protocol
 
 from ml.delivery.analysis import Answer, Probed, Verdict, Window, look
 from ml.delivery.counts import Pool, Reading, Totals
@@ -34,15 +34,12 @@ class World(Protocol):
         """Return so many seconds after the watch began."""
 
 
-def watch(
-    world: World, promise: Promise, serving: Mapping[str, Any], progress: Callable[[int, Verdict], None]
-) -> Verdict:
+def watch(world: World, promise: Promise, progress: Callable[[int, Verdict], None]) -> Verdict:
     """Look at the release until it fails, or until its time is up.
 
     Args:
         world: The outside.
         promise: What it must keep.
-        serving: The candidate's `serving.json`.
         progress: Called with every look and what it came to.
 
     Returns:
@@ -63,7 +60,7 @@ def watch(
             pool.add(now)
             totals = pool.totals(promise.slow_s)
             seen = totals.requests
-            verdict = look(promise, serving, Window(candidate=totals, champion=champion, probes=probes), number)
+            verdict = look(promise, Window(candidate=totals, champion=champion, probes=probes), number)
         progress(number, verdict)
         if verdict.outcome == "fail":
             break

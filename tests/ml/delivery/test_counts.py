@@ -71,22 +71,18 @@ def test_slow_is_what_is_above_one_bound_of_the_histogram():
     assert (totals.timed, totals.slow) == (10, 2)
 
 
-def test_rows_that_got_no_answer_and_answers_by_bin():
+def test_rows_that_got_no_answer_are_counted_with_those_that_did():
     pool = Pool({})
     pool.add(
         {
             key("ml_predictions_total", outcome="ok"): 20.0,
             key("ml_predictions_total", outcome="error"): 4.0,
-            key("ml_prediction_bin_total", "1", output="score", bin="0"): 3.0,
-            key("ml_prediction_bin_total", "2", output="score", bin="0"): 2.0,
-            key("ml_prediction_bin_total", "2", output="score", bin="1"): 1.0,
         }
     )
 
     totals = pool.totals(0.25)
 
     assert (totals.rows, totals.lost) == (24, 4)
-    assert totals.scores == {"score": {"0": 5, "1": 1}}
 
 
 @given(st.lists(st.integers(0, 1000), max_size=30), st.integers(0, 1000))

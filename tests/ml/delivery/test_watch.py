@@ -8,7 +8,6 @@ from ml.delivery.watch import LEAST, watch
 from tests.ml.delivery.test_counts import requests
 
 PROMISE = Promise(seconds=60, looks=20)
-SERVING = {"features": [], "reference": {}, "predictions": {}}
 
 
 class World:
@@ -49,7 +48,7 @@ class World:
 
 def run(world, promise=PROMISE):
     looks = []
-    verdict = watch(world, promise, SERVING, lambda number, seen: looks.append((number, seen.outcome)))
+    verdict = watch(world, promise, lambda number, seen: looks.append((number, seen.outcome)))
     return verdict, looks
 
 
