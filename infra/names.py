@@ -20,6 +20,8 @@ RECORD_ANNOTATION: Final = "ml-pipeline/release-record"
 RECORD_DIGEST_ANNOTATION: Final = "ml-pipeline/record-digest"
 SIGNATURE_ANNOTATION: Final = "ml-pipeline/release-signature"
 MODEL_SHA256_ANNOTATION: Final = "ml-pipeline/model-sha256"
+ROLLED_BACK_ANNOTATION: Final = "ml-pipeline/rolled-back"
+"""Of the live Service: JSON, the releases that traffic was taken from, the newest last."""
 
 MODEL: Final = "model"
 LIVE_SERVICE: Final = "model"

@@ -9,13 +9,10 @@ from pulumi_kubernetes.core.v1 import PodSpecArgs
 from pulumi_kubernetes.meta.v1 import LabelSelectorArgs
 from pulumi_kubernetes.rbac.v1 import (
     PolicyRuleArgs,
-    Role,
-    RoleBinding,
-    RoleRefArgs,
-    SubjectArgs,
 )
 
 from infra.backing.pods import Resources, container, http_probe, pod_spec
+from infra.backing.rights import allow
 from infra.backing.workloads import Identity, deployment, scrape_service, service
 
 NODE_PORT: Final = 9100
@@ -136,30 +133,15 @@ class StateMetrics(pulumi.ComponentResource):
     def __init__(self, name: str, args: StateMetricsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("ml-pipeline:backing:StateMetrics", name, None, opts)
         of = Identity(name="kube-state-metrics", component="monitoring", namespace=args.namespace, parent=self)
-        _allow_listing(of, args)
+        listing = [
+            PolicyRuleArgs(api_groups=[group], resources=list(resources), verbs=["list", "watch"])
+            for group, resources in _WATCHED.items()
+        ]
+        allow(of, args.service_account, listing)
         deployment(of, _state_pod(args))
         service(of, STATE_PORT)
         self.port = STATE_PORT
         self.register_outputs({"port": self.port})
-
-
-def _allow_listing(of: Identity, args: StateMetricsArgs) -> RoleBinding:
-    role = Role(
-        of.name,
-        metadata=of.metadata(),
-        rules=[
-            PolicyRuleArgs(api_groups=[group], resources=list(resources), verbs=["list", "watch"])
-            for group, resources in _WATCHED.items()
-        ],
-        opts=of.opts,
-    )
-    return RoleBinding(
-        of.name,
-        metadata=of.metadata(),
-        role_ref=RoleRefArgs(api_group="rbac.authorization.k8s.io", kind="Role", name=role.metadata.name),
-        subjects=[SubjectArgs(kind="ServiceAccount", name=args.service_account, namespace=args.namespace)],
-        opts=of.opts,
-    )
 
 
 def _state_pod(args: StateMetricsArgs) -> PodSpecArgs:

@@ -190,11 +190,11 @@ def selected_slot(inputs: Mapping[str, Any] | None) -> Slot:
     Raises:
         GateError: They select none.
     """
-    selector = ((inputs or {}).get("spec") or {}).get("selector") or {}
+    found = selected(inputs)
     for slot in SLOTS:
-        if selector.get(SLOT_LABEL) == slot:
+        if found == slot:
             return slot
-    message = f"the live Service selects {dict(selector)!r}; must select {SLOT_LABEL}: {' or '.join(SLOTS)}"
+    message = f"the live Service selects slot {found!r}; must select {SLOT_LABEL}: {' or '.join(SLOTS)}"
     raise GateError("ML-GATE-203", message, "pulumi config set live blue")
 
 

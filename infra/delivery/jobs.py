@@ -15,8 +15,9 @@ from pulumi_kubernetes.core.v1 import ConfigMap, PodSpecArgs, PodTemplateSpecArg
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from infra.backing.pods import Resources, config_volume, container, mount, pod_spec, scratch, secret_volume
+from infra.backing.rights import allow
 from infra.backing.workloads import Identity, config
-from infra.delivery.rights import may_take_back
+from infra.delivery.rights import MAY_TAKE_BACK
 from infra.names import ANALYSIS, API_KEY_FIELD, LIVE_SERVICE, SMOKE, Slot, slot_name
 from infra.release import Evidence
 from ml.delivery.promise import Promise
@@ -91,7 +92,7 @@ class Analysis(pulumi.ComponentResource):
             f"--promise={json.dumps(asdict(args.promise), sort_keys=True)}",
             *([] if args.back is None else [f"--back={args.back}"]),
         ]
-        rights = may_take_back(of, args.service_account)
+        rights = allow(of, args.service_account, MAY_TAKE_BACK)
         args = replace(args, after=[*args.after, rights])
         _job(of, args, words, args.promise.seconds + SPARE_S, token=True)
         self.register_outputs({})

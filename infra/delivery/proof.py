@@ -98,10 +98,10 @@ class SwitchProof:
         return Seen(live=live, slot=own, answers=answers)
 
     def _undo(self, before: Slot | None, slot: Slot) -> str:
-        if before in (None, slot):
+        if before is None or before == slot:
             return "there is no earlier slot to go back to"
         try:
-            give_back(self.objects, str(before), None)
+            give_back(self.objects, before, None)
         except PipelineError as error:
             return f"and it could not be undone ({error.message})"
         return f"slot {before} has the traffic again"

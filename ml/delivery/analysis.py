@@ -28,14 +28,13 @@ class Answer:
     limit: float
     counts: tuple[int, int]
     champion: tuple[int, int] = (0, 0)
-    query: str = ""
-    """Shows the same in Prometheus."""
 
     def words(self) -> str:
         """One line for a person."""
         value = "no value" if self.value is None else f"{self.value:.4g}"
         of = f" ({self.counts[1]} of {self.counts[0]})"
-        return f"{self.question}: {value}{of}, limit {self.limit:g}: {self.outcome}, {self.reason}"
+        beside = f", champion {self.champion[1]} of {self.champion[0]}" if self.champion[0] else ""
+        return f"{self.question}: {value}{of}, limit {self.limit:g}{beside}: {self.outcome}, {self.reason}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

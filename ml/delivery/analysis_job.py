@@ -4,7 +4,6 @@ What it does to the cluster is one request (`ml.delivery.traffic`): first the tr
 """
 
 import json
-import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Any, Final
 
 import httpx
 
-from infra.names import Slot
+from infra.names import LIVE_SERVICE, Slot
 from ml.delivery import prometheus
 from ml.delivery.analysis import Probed, Verdict
 from ml.delivery.caller import Caller
@@ -55,7 +54,6 @@ class Real:
         self._client = httpx.Client(trust_env=False)
         self._began, self._wall = monotonic(), time()
         self._pool = ThreadPoolExecutor(PROBERS)
-        self._lock = threading.Lock()
 
     def candidate(self) -> Reading | None:
         """See `ml.delivery.watch.World`."""
@@ -104,13 +102,15 @@ def analyse(task: Task, found: Objects, caller: Caller) -> dict[str, Any]:
 
 
 def _require_traffic(task: Task, found: Objects, record: Mapping[str, Any]) -> None:
-    service = found.one("service", "model")
+    service = found.one("service", LIVE_SERVICE)
     before = [one for one in rolled_back(service) if one.record_digest == record["digest"]]
     if before:
         message = f"release {record['release']} was rolled back at {before[-1].at}: {before[-1].why}"
         raise GateError("ML-LIVE-004", message, f"mlp rollback --stack {task.stack}")
     if selected(service) != task.slot:
-        message = f"service model selects slot {selected(service)!r}; the release to be watched is in {task.slot!r}"
+        message = (
+            f"service {LIVE_SERVICE} selects slot {selected(service)!r}; the release to be watched is in {task.slot!r}"
+        )
         raise GateError("ML-LIVE-006", message, "pulumi up --refresh")
 
 

@@ -8,7 +8,7 @@ from infra.names import RECORD_ANNOTATION, RECORD_DIGEST_ANNOTATION, Slot, slot_
 from ml.errors import GateError
 from ml.release.ledger import Entry, Live
 from ml.stack.entries import add
-from ml.stack.objects import Objects
+from ml.stack.objects import Objects, annotations_of
 
 WHO: Final = "analysis"
 
@@ -24,7 +24,7 @@ def note(found: Objects, stack: str, slot: Slot, now: str) -> Entry | None:
 
 
 def _live(deployment: Mapping[str, Any], slot: Slot) -> Live:
-    annotations = (deployment.get("metadata") or {}).get("annotations") or {}
+    annotations = annotations_of(deployment)
     try:
         record = json.loads(annotations[RECORD_ANNOTATION])
         image = deployment["spec"]["template"]["spec"]["containers"][0]["image"]

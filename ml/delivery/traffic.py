@@ -9,13 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from infra.names import LIVE_SERVICE, ROLLED_BACK_ANNOTATION, SLOT_LABEL, Slot, slot_name
 from ml.errors import GateError, TransientError
-from ml.stack.objects import Objects
+from ml.stack.objects import Objects, annotations_of
 
-SERVICE: Final = "model"
-SLOT: Final = "ml-pipeline/slot"
-ROLLED_BACK: Final = "ml-pipeline/rolled-back"
-"""Annotation of the live Service: JSON, the releases that traffic was taken from, the newest last."""
 KEPT: Final = 20
 _TRIES: Final = 5
 
@@ -37,22 +34,24 @@ def rolled_back(service: Mapping[str, Any] | None) -> list[RolledBack]:
     Raises:
         GateError: If the annotation is not what we write: whoever edited it may have dropped a release.
     """
-    annotations = ((service or {}).get("metadata") or {}).get("annotations") or {}
+    annotations = annotations_of(service)
     try:
-        return [RolledBack(**entry) for entry in json.loads(annotations.get(ROLLED_BACK, "[]"))]
+        return [RolledBack(**entry) for entry in json.loads(annotations.get(ROLLED_BACK_ANNOTATION, "[]"))]
     except (ValueError, TypeError) as error:
-        message = f"service {SERVICE}: annotation {ROLLED_BACK} cannot be read: {error}"
-        raise GateError("ML-LIVE-002", message, f"kubectl annotate service {SERVICE} {ROLLED_BACK}-") from error
+        message = f"service {LIVE_SERVICE}: annotation {ROLLED_BACK_ANNOTATION} cannot be read: {error}"
+        raise GateError(
+            "ML-LIVE-002", message, f"kubectl annotate service {LIVE_SERVICE} {ROLLED_BACK_ANNOTATION}-"
+        ) from error
 
 
 def selected(service: Mapping[str, Any] | None) -> str | None:
     """The slot that the live Service selects."""
     selector = ((service or {}).get("spec") or {}).get("selector") or {}
-    found = selector.get(SLOT)
+    found = selector.get(SLOT_LABEL)
     return None if found is None else str(found)
 
 
-def give_back(found: Objects, to: str, mark: RolledBack | None) -> bool:
+def give_back(found: Objects, to: Slot, mark: RolledBack | None) -> bool:
     """Let the live Service select a slot.
 
     Args:
@@ -69,29 +68,31 @@ def give_back(found: Objects, to: str, mark: RolledBack | None) -> bool:
     """
     _require_ready(found, to)
     for _ in range(_TRIES):
-        service = found.one("service", SERVICE)
+        service = found.one("service", LIVE_SERVICE)
         changes = _changes(service, to, mark)
         if service is None or not changes:
             return False
         version = service["metadata"]["resourceVersion"]
         guard = {"op": "test", "path": "/metadata/resourceVersion", "value": version}
-        if found.patch("service", SERVICE, [guard, *changes]):
+        if found.patch("service", LIVE_SERVICE, [guard, *changes]):
             return True
-    message = f"service {SERVICE}: somebody else changed it {_TRIES} times in between"
+    message = f"service {LIVE_SERVICE}: somebody else changed it {_TRIES} times in between"
     raise TransientError("ML-LIVE-003", message, "the same command again")
 
 
-def _changes(service: Mapping[str, Any] | None, to: str, mark: RolledBack | None) -> Sequence[Mapping[str, Any]]:
+def _changes(service: Mapping[str, Any] | None, to: Slot, mark: RolledBack | None) -> Sequence[Mapping[str, Any]]:
     """The operations of a JSON patch that are still needed."""
     changes: list[Mapping[str, Any]] = []
     if selected(service) != to:
-        changes.append({"op": "add", "path": f"/spec/selector/{_pointer(SLOT)}", "value": to})
+        changes.append({"op": "add", "path": f"/spec/selector/{_pointer(SLOT_LABEL)}", "value": to})
     known = rolled_back(service)
     if mark is not None and mark.record_digest not in {entry.record_digest for entry in known}:
         value = json.dumps([asdict(entry) for entry in [*known, mark][-KEPT:]])
-        if not ((service or {}).get("metadata") or {}).get("annotations"):
+        if not annotations_of(service):
             changes.append({"op": "add", "path": "/metadata/annotations", "value": {}})
-        changes.append({"op": "add", "path": f"/metadata/annotations/{_pointer(ROLLED_BACK)}", "value": value})
+        changes.append(
+            {"op": "add", "path": f"/metadata/annotations/{_pointer(ROLLED_BACK_ANNOTATION)}", "value": value}
+        )
     return changes
 
 
@@ -100,11 +101,11 @@ def _pointer(name: str) -> str:
     return name.replace("~", "~0").replace("/", "~1")
 
 
-def _require_ready(found: Objects, slot: str) -> None:
-    deployment = found.one("deployment", f"{SERVICE}-{slot}") or {}
+def _require_ready(found: Objects, slot: Slot) -> None:
+    deployment = found.one("deployment", slot_name(slot)) or {}
     ready = (deployment.get("status") or {}).get("readyReplicas") or 0
     if ready < 1:
         message = (
-            f"slot {slot}: deployment {SERVICE}-{slot} has {ready} ready pods; must have at least 1 to take traffic"
+            f"slot {slot}: deployment {slot_name(slot)} has {ready} ready pods; must have at least 1 to take traffic"
         )
-        raise GateError("ML-LIVE-001", message, f"kubectl describe deployment {SERVICE}-{slot}")
+        raise GateError("ML-LIVE-001", message, f"kubectl describe deployment {slot_name(slot)}")

@@ -14,7 +14,7 @@ from ml.release.signing import moment
 from ml.release.store import verify
 from ml.stack.cluster import running
 from ml.stack.entries import add
-from ml.stack.objects import Objects
+from ml.stack.objects import Objects, annotations_of
 
 
 def record(root: Path, stack: str, found: Objects, *, now: datetime, who: str) -> ledger.Entry | None:
@@ -41,7 +41,7 @@ def _live(root: Path, found: Objects, who: str) -> ledger.Live | None:
     if now.live is None or now.live not in now.slots:
         return None
     held = now.slots[now.live]
-    annotations = ((found.one("deployment", slot_name(now.live)) or {}).get("metadata") or {}).get("annotations") or {}
+    annotations = annotations_of(found.one("deployment", slot_name(now.live)))
     release = verify(root, held.release)
     digest = annotations.get(RECORD_DIGEST_ANNOTATION)
     if digest != release.digest:

@@ -44,6 +44,11 @@ class Objects(Protocol):
         """What a Service's pods answer to GET, in JSON, by way of the API server; None when it is no 200."""
 
 
+def annotations_of(found: Mapping[str, Any] | None) -> Mapping[str, str]:
+    """The annotations of an object; empty when it has none, or when there is no object."""
+    return ((found or {}).get("metadata") or {}).get("annotations") or {}
+
+
 class KubernetesObjects:
     """The real cluster. The client library loads with the first question: it is slow, and many commands ask none."""
 

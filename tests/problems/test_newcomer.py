@@ -75,12 +75,8 @@ def server(newcomer: Newcomer, tmp_path: Path) -> Iterator[Server]:
     started = Server(
         newcomer.root / "releases/iris-0001", "iris-0001", keys, PYTHONPATH=str(newcomer.root), DRAIN_SECONDS="1"
     )
-    try:
-        started.wait_ready()
+    with started:
         yield started
-    finally:
-        started.process.kill()
-        started.process.communicate()
 
 
 def test_one_folder_and_one_line_become_a_release_that_passed(newcomer: Newcomer) -> None:

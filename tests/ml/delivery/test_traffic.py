@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from ml.delivery.traffic import KEPT, ROLLED_BACK, RolledBack, give_back, rolled_back, selected
+from infra.names import ROLLED_BACK_ANNOTATION
+from ml.delivery.traffic import KEPT, RolledBack, give_back, rolled_back, selected
 from ml.errors import GateError, TransientError
 from tests.ml.stack.fakes import Namespace
 
@@ -94,10 +95,10 @@ def test_somebody_who_never_stops_is_an_error_that_says_so(space):
 @pytest.mark.parametrize("text", ["", "null", "{", "[1]", "[{}]", '[{"release": "x"}]', "{}x"])
 def test_an_annotation_that_is_not_ours_is_refused(text):
     with pytest.raises(GateError, match="ML-LIVE-002"):
-        rolled_back({"metadata": {"annotations": {ROLLED_BACK: text}}})
+        rolled_back({"metadata": {"annotations": {ROLLED_BACK_ANNOTATION: text}}})
 
 
 def test_a_mark_survives_being_written_down():
-    service = {"metadata": {"annotations": {ROLLED_BACK: json.dumps([vars_of(MARK)])}}}
+    service = {"metadata": {"annotations": {ROLLED_BACK_ANNOTATION: json.dumps([vars_of(MARK)])}}}
 
     assert rolled_back(service) == [MARK]

@@ -25,12 +25,8 @@ ROOT = Path(__file__).parents[3]
 def server(tmp_path: Path, keys_file: Path) -> Iterator[Server]:
     folder = tmp_path / "model"
     started = Server(folder, make_release(folder), keys_file, DRAIN_SECONDS="1", GRACE_SECONDS="2")
-    try:
-        started.wait_ready()
+    with started:
         yield started
-    finally:
-        started.process.kill()
-        started.process.communicate()
 
 
 def test_it_answers_over_http_and_stops_with_a_clean_log(server: Server) -> None:

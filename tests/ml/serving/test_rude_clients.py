@@ -35,12 +35,8 @@ def server(tmp_path: Path, keys_file: Path) -> Iterator[Server]:
     folder = tmp_path / "model"
     limits = {"HEADER_SECONDS": str(DEADLINE_S), "BODY_SECONDS": str(DEADLINE_S)}
     started = Server(folder, make_release(folder), keys_file, DRAIN_SECONDS="0", GRACE_SECONDS="1", **limits)
-    try:
-        started.wait_ready()
+    with started:
         yield started
-    finally:
-        started.process.kill()
-        started.process.communicate()
 
 
 def test_two_hundred_sockets_that_trickle_are_closed_at_the_deadline_and_hurt_nobody(server: Server) -> None:
