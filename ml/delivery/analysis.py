@@ -28,13 +28,16 @@ class Answer:
     limit: float
     counts: tuple[int, int]
     champion: tuple[int, int] = (0, 0)
+    said: str = ""
+    """What the first failure said, where we saw it ourselves."""
 
     def words(self) -> str:
         """One line for a person."""
         value = "no value" if self.value is None else f"{self.value:.4g}"
         of = f" ({self.counts[1]} of {self.counts[0]})"
         beside = f", champion {self.champion[1]} of {self.champion[0]}" if self.champion[0] else ""
-        return f"{self.question}: {value}{of}, limit {self.limit:g}{beside}: {self.outcome}, {self.reason}"
+        said = f"; the first: {self.said}" if self.said else ""
+        return f"{self.question}: {value}{of}, limit {self.limit:g}{beside}: {self.outcome}, {self.reason}{said}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,9 +62,16 @@ class Probed:
     """Answered with 5xx, or not at all."""
     slow: int = 0
     """Took longer than the limit until the answer was here. A server that hardly gets a processor does not know."""
+    said: str = ""
+    """What the first that failed saw."""
 
     def __add__(self, other: "Probed") -> "Probed":
-        return Probed(sent=self.sent + other.sent, failed=self.failed + other.failed, slow=self.slow + other.slow)
+        return Probed(
+            sent=self.sent + other.sent,
+            failed=self.failed + other.failed,
+            slow=self.slow + other.slow,
+            said=self.said or other.said,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,8 +101,9 @@ def look(promise: Promise, window: Window, number: int) -> Verdict:
         _share(promise, number, "lost rows", _Share(_lost(mine), _lost(champion), promise.lost_share)),
     ]
     probes = window.probes
+    failed = _share(promise, number, "probes that failed", _Share(_failed(probes), (0, 0), promise.error_share))
     answers += [
-        _seen(_share(promise, number, "probes that failed", _Share(_failed(probes), (0, 0), promise.error_share))),
+        replace(_seen(failed), said=probes.said),
         _seen(_share(promise, number, "slow probes", _Share(_late(probes), (0, 0), promise.slow_share))),
     ]
     return Verdict(outcome=_together([answer.outcome for answer in answers]), answers=answers)

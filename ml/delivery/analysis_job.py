@@ -21,13 +21,15 @@ from ml.delivery.caller import Caller
 from ml.delivery.counts import Reading
 from ml.delivery.journal import note
 from ml.delivery.promise import Promise
-from ml.delivery.smoke import Call
+from ml.delivery.smoke import Call, Reply
 from ml.delivery.traffic import RolledBack, give_back, rolled_back, selected
 from ml.delivery.watch import watch
 from ml.errors import GateError, PipelineError
 from ml.stack.objects import Objects
 
 PROBERS: Final = 8
+NEW_SERVICE_S: Final = 20.0
+"""How long the very first live Service may stay unknown to the node; one that has moved is known."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,10 +72,12 @@ class Real:
         rows = [self._rows[index % len(self._rows)] for index in range(count)]
         made = [Call(name="probe", expected="finite", body={"features": row}) for row in rows]
         replies = list(self._pool.map(self._caller.predict, made))
+        failed = [reply for reply in replies if reply.status == 0 or reply.status >= 500]
         return Probed(
             sent=count,
-            failed=sum(reply.status == 0 or reply.status >= 500 for reply in replies),
+            failed=len(failed),
             slow=sum(reply.seconds > self._task.promise.slow_s for reply in replies),
+            said=f"status {failed[0].status}, {str(failed[0].body)[:200]}" if failed else "",
         )
 
     def wait_until(self, seconds: float) -> None:
@@ -95,6 +99,8 @@ def analyse(task: Task, found: Objects, caller: Caller) -> dict[str, Any]:
     record = json.loads((task.directory / "record.json").read_text(encoding="utf-8"))
     serving = json.loads((task.directory / "serving.json").read_text(encoding="utf-8"))
     _require_traffic(task, found, record)
+    if task.back is None:
+        _say_reached(caller.reach(NEW_SERVICE_S))
     verdict = watch(Real(task, serving, caller), task.promise, _say)
     if verdict.outcome != "pass":
         raise _refusal(task, record, verdict, _act(task, found, record, verdict))
@@ -137,6 +143,10 @@ def _refusal(task: Task, record: Mapping[str, Any], verdict: Verdict, done: str)
     query = prometheus.query(task.slot)
     message = f"release {record['release']}: {verdict.outcome} under traffic; {done}:{reasons}\n  query: {query}"
     return GateError("ML-LIVE-004", message, f"mlp rollback --stack {task.stack}, which makes configuration say so too")
+
+
+def _say_reached(reply: Reply) -> None:
+    print(json.dumps({"reached": reply.status != 0, "status": reply.status}), flush=True)
 
 
 def _say(number: int, verdict: Verdict) -> None:

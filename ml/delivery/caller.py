@@ -1,7 +1,7 @@
 """Calls the model server through a Service, one connection a call, so that the calls spread over its pods."""
 
 from collections.abc import Mapping
-from time import perf_counter
+from time import monotonic, perf_counter, sleep
 from typing import Any, Final
 
 import httpx
@@ -11,6 +11,7 @@ from ml.delivery.smoke import PREDICT, Call, Reply
 TIMEOUT_S: Final = 2.0
 """Whoever waits longer for one row has no answer."""
 WRONG_KEY: Final = "no-key-of-this-stack"
+PAUSE_S: Final = 0.2
 
 
 class Caller:
@@ -39,6 +40,17 @@ class Caller:
     def get(self, path: str) -> Reply:
         """Read a page that needs no key."""
         return self._ask("GET", path)
+
+    def reach(self, patience_s: float) -> Reply:
+        """Ask `/ready` until anything answers, with whatever status, or the time is up; the last reply.
+
+        A Service that has just been made is not yet known to the node that asks: until its rules and its name are
+        there, a failure says nothing about the slot behind it.
+        """
+        last = monotonic() + patience_s
+        while (reply := self.get("/ready")).status == 0 and monotonic() < last:
+            sleep(PAUSE_S)
+        return reply
 
     def text(self, path: str) -> str:
         """A page's text; empty when there is no answer."""

@@ -7,20 +7,24 @@ preview Service shows the other slot.
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from ml.delivery.caller import Caller
 from ml.delivery.smoke import Call, Limits, Reply, calls, flaws, identity_flaws
 from ml.errors import GateError
 
+NEW_SERVICE_S: Final = 20.0
+"""How long a Service that was just made may stay unknown to the node."""
 
-def smoke(caller: Caller, directory: Path, limits: Limits) -> dict[str, Any]:
+
+def smoke(caller: Caller, directory: Path, limits: Limits, patience_s: float = NEW_SERVICE_S) -> dict[str, Any]:
     """Make every call and judge the answers.
 
     Args:
         caller: Of the slot's Service.
         directory: Holds `record.json` and `serving.json`, as the repository has them.
         limits: How fast the slot must be.
+        patience_s: How long to wait for anything to answer at all.
 
     Returns:
         What was done, for the log.
@@ -30,7 +34,7 @@ def smoke(caller: Caller, directory: Path, limits: Limits) -> dict[str, Any]:
     """
     record = json.loads((directory / "record.json").read_text(encoding="utf-8"))
     serving = json.loads((directory / "serving.json").read_text(encoding="utf-8"))
-    found = identity_flaws(caller.get("/ready"), caller.text("/metrics"), record)
+    found = identity_flaws(caller.reach(patience_s), caller.text("/metrics"), record)
     made = _made(caller, calls(serving, limits))
     found += flaws(serving, record["release"], made, limits)
     if found:

@@ -72,6 +72,14 @@ def test_what_probes_see_fails_a_release_whose_counters_are_good(probes, questio
     assert [answer.question for answer in found.deciding] == [question]
 
 
+def test_a_verdict_quotes_the_first_probe_that_failed():
+    probes = Probed(sent=1) + Probed(sent=50, failed=50, said="status 0, ConnectError: refused") + Probed(said="later")
+
+    (answer,) = verdict(totals(), number=10, probes=probes).deciding
+
+    assert answer.words().endswith("; the first: status 0, ConnectError: refused")
+
+
 def test_few_probes_without_a_fault_are_no_reason_to_wait():
     assert verdict(totals(), probes=Probed(sent=3)).outcome == "pass"
 

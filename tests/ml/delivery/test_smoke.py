@@ -140,7 +140,20 @@ def test_a_server_that_cannot_be_reached_fails_and_does_not_raise_something_else
         raise httpx.ConnectError("refused", request=request)
 
     with pytest.raises(GateError, match="no answer: ConnectError"):
-        smoke(Caller("http://model-green", "key", httpx.MockTransport(dead)), release, LIMITS)
+        smoke(Caller("http://model-green", "key", httpx.MockTransport(dead)), release, LIMITS, patience_s=0)
+
+
+def test_a_service_that_is_not_there_yet_is_waited_for_before_anything_is_held_against_the_slot(release):
+    served, refused = Server(), iter(range(3))
+
+    def young(request):
+        if next(refused, None) is not None:
+            raise httpx.ConnectError("refused", request=request)
+        return served(request)
+
+    result = smoke(Caller("http://model-green", "key", httpx.MockTransport(young)), release, LIMITS)
+
+    assert result["smoke"] == "pass"
 
 
 def test_a_slow_slot_fails_by_its_99th_percentile_and_not_by_one_outlier():
