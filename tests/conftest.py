@@ -1,5 +1,6 @@
 """Settings of every test: properties depend on no clock, and CI draws the same examples each time."""
 
+import gc
 import os
 
 # Two workers share two cores: threads of one library would only wait for those of the other, for many times the work.
@@ -17,6 +18,12 @@ settings.register_profile(
     derandomize=bool(os.environ.get("CI")),
 )
 settings.load_profile("pipeline")
+
+
+def pytest_collection_finish() -> None:
+    """What has been imported lives until the end: the collector need not look at it again with every test."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -16,6 +16,7 @@ import pulumi
 import pytest
 from pulumi.runtime import mocks, rpc
 from pulumi.runtime import settings as runtime_settings
+from pulumi.runtime.proto import source_pb2
 
 from ml.release import store
 from ml.release.example import example_bytes
@@ -205,8 +206,10 @@ class Deploy:
 
 
 @pytest.fixture
-def deploy() -> Iterator[Deploy]:
+def deploy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deploy]:
     """See `Deploy`. One loop and one worker thread, both closed afterwards, so that nothing leaks between tests."""
+    # Where in the program a resource was made is for the engine's messages; finding out takes a quarter of a test.
+    monkeypatch.setattr("pulumi.runtime.resource._get_stack_trace", source_pb2.StackTrace)
     loop, worker_loop = asyncio.new_event_loop(), asyncio.new_event_loop()
     executor = ThreadPoolExecutor(1, initializer=asyncio.set_event_loop, initargs=(worker_loop,))
     loop.set_default_executor(executor)

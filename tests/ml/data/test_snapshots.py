@@ -39,6 +39,7 @@ def test_widths_and_the_order_of_columns_do_not_matter_values_and_the_order_of_r
     assert snapshot_sha256(table().assign(key=[1, 2, 4])) != same
 
 
+@pytest.mark.integration
 @given(st.integers(0, 10**6), st.integers(0, 7))
 def test_a_flipped_bit_anywhere_is_refused_or_changes_no_row(tmp_path_factory, position, bit):
     folder = tmp_path_factory.mktemp("snapshots")

@@ -119,7 +119,7 @@ def test_a_ledger_that_does_not_add_up_cannot_be_made():
         Ledger(total=7, accepted=3, dropped={"duplicate": 2}, rejected={"temp:missing": 1}, broken={})
 
 
-@pytest.mark.parametrize("cut", [1, 7, 130, 399])
+@pytest.mark.parametrize("cut", [pytest.param(1, marks=pytest.mark.integration), 7, 130, 399])
 def test_chunks_give_the_ledger_the_findings_and_the_rows_of_the_whole(cut):
     frame = pd.concat([table(), table(rows=5)], ignore_index=True)
     frame.loc[10:14, "temp"] = 500.0
