@@ -8,7 +8,7 @@ export PYTHONPYCACHEPREFIX := $(CURDIR)/.build/pycache
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up test setup check fmt fast integration e2e e2e-search preview down clean lock bench bench-drift bench-serving bench-gate bench-data fuzz workflow
+.PHONY: help up test setup check fmt fast integration e2e e2e-search preview down clean lock bench bench-drift bench-serving bench-gate bench-scores bench-data fuzz workflow
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 18
@@ -66,6 +66,9 @@ bench-serving: setup  ## our server beside FastAPI: same model, same rows, same 
 
 bench-gate: setup  ## how often the gate passes a model that is one margin worse, beside other rules; writes docs/gate.md
 	$(BIN)/python -m benchmarks.gate --write
+
+bench-scores: setup  ## how often the watch over a release's answers is wrong, and what it finds; writes docs/release-walk.md
+	$(BIN)/python -m benchmarks.scores --write
 
 bench-data: setup  ## a file of 1 GB through mlp data validate and snapshot: where every row goes, memory, rows a second
 	$(BIN)/python -m benchmarks.data

@@ -5,7 +5,7 @@ what they vouch for stands in their pod's annotations, so that it changing makes
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Final
 
@@ -20,7 +20,7 @@ from infra.backing.workloads import Identity, config
 from infra.delivery.rights import MAY_TAKE_BACK
 from infra.names import ANALYSIS, API_KEY_FIELD, LIVE_SERVICE, SMOKE, Slot, slot_name
 from infra.release import Evidence
-from ml.delivery.promise import Promise
+from ml.delivery.promise import CHAMPION_SERVING, Promise
 
 RELEASE_MOUNT: Final = "/release"
 KEY_MOUNT: Final = "/run/secrets/model"
@@ -61,6 +61,8 @@ class AnalysisArgs(JobArgs):
     namespace_name: str
     back: Slot | None
     """Where the traffic goes back to."""
+    champion: Evidence | None
+    """Of the release there."""
     prometheus_url: pulumi.Input[str]
     promise: Promise
 
@@ -91,15 +93,26 @@ class Analysis(pulumi.ComponentResource):
             pulumi.Output.format("--prometheus={0}", args.prometheus_url),
             f"--promise={json.dumps(asdict(args.promise), sort_keys=True)}",
             *([] if args.back is None else [f"--back={args.back}"]),
+            *([] if args.champion is None else [f"--champion={args.champion.release}"]),
         ]
         rights = allow(of, args.service_account, MAY_TAKE_BACK)
         args = replace(args, after=[*args.after, rights])
-        _job(of, args, words, args.promise.seconds + SPARE_S, token=True)
+        more = {} if args.champion is None else {CHAMPION_SERVING: args.champion.serving}
+        _job(of, args, words, args.promise.seconds + SPARE_S, token=True, more=more)
         self.register_outputs({})
 
 
-def _job(of: Identity, args: JobArgs, words: Sequence[pulumi.Input[str]], deadline_s: int, *, token: bool) -> Job:
-    release = config(of, args.slot, {"record.json": args.evidence.record, "serving.json": args.evidence.serving})
+def _job(  # noqa: PLR0913  (what the two Jobs differ in)
+    of: Identity,
+    args: JobArgs,
+    words: Sequence[pulumi.Input[str]],
+    deadline_s: int,
+    *,
+    token: bool,
+    more: Mapping[str, str] | None = None,
+) -> Job:
+    files = {"record.json": args.evidence.record, "serving.json": args.evidence.serving, **(more or {})}
+    release = config(of, args.slot, files)
     return Job(
         f"{of.name}-{args.slot}",
         metadata=of.metadata(

@@ -111,6 +111,7 @@ class Model(pulumi.ComponentResource):
                 stack=settings.stack,
                 namespace_name=settings.namespace,
                 back=args.plan.idle,
+                champion=None if args.plan.idle is None else args.evidence[args.plan.idle],
                 prometheus_url=args.foundation.prometheus_url,
                 promise=settings.analysis.promise,
             ),

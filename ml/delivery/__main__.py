@@ -45,6 +45,9 @@ def _parser() -> argparse.ArgumentParser:
     watched.add_argument("--namespace", required=True)
     watched.add_argument("--slot", required=True, choices=SLOTS)
     watched.add_argument("--back", choices=SLOTS, help="the slot that gets the traffic back; none: there is no other")
+    watched.add_argument(
+        "--champion", help="the release in that slot, whose champion-serving.json lies beside the others"
+    )
     watched.add_argument("--prometheus", required=True, help="such as http://prometheus:9090")
     watched.add_argument("--promise", type=json.loads, default={}, help="JSON, fields of ml.delivery.promise.Promise")
     for job in (smoked, watched):
@@ -67,6 +70,7 @@ def _analysis(given: argparse.Namespace) -> dict[str, Any]:
         slot=given.slot,
         back=given.back,
         directory=given.release_dir,
+        champion=given.champion,
         prometheus=given.prometheus,
         promise=Promise(**given.promise),
     )

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from ml.delivery.counts import Totals
 from ml.delivery.promise import Promise
+from ml.delivery.scores import Seen, ask
 from ml.statistics.live import Limits, Outcome, judge
 
 LOOKS_ALPHA: Final = 0.01
@@ -29,14 +30,14 @@ class Answer:
     counts: tuple[int, int]
     champion: tuple[int, int] = (0, 0)
     said: str = ""
-    """What the first failure said, where we saw it ourselves."""
+    """What else there is to say: what the first failure saw, or why nothing was asked."""
 
     def words(self) -> str:
         """One line for a person."""
         value = "no value" if self.value is None else f"{self.value:.4g}"
         of = f" ({self.counts[1]} of {self.counts[0]})"
         beside = f", champion {self.champion[1]} of {self.champion[0]}" if self.champion[0] else ""
-        said = f"; the first: {self.said}" if self.said else ""
+        said = f"; {self.said}" if self.said else ""
         return f"{self.question}: {value}{of}, limit {self.limit:g}{beside}: {self.outcome}, {self.reason}{said}"
 
 
@@ -84,6 +85,10 @@ class Window:
     """In a time before the switch; empty where there is no champion."""
     probes: Probed = field(default_factory=Probed)
     """Of the candidate's rows, those that were sent by ourselves, and what we saw."""
+    clients: Seen | None = None
+    """What clients sent to the candidate, and its answers; None where its reference is not known."""
+    before: Seen | None = None
+    """The same of the champion, in the time before the switch."""
 
 
 def look(promise: Promise, window: Window, number: int) -> Verdict:
@@ -103,8 +108,9 @@ def look(promise: Promise, window: Window, number: int) -> Verdict:
     probes = window.probes
     failed = _share(promise, number, "probes that failed", _Share(_failed(probes), (0, 0), promise.error_share))
     answers += [
-        replace(_seen(failed), said=probes.said),
+        replace(_seen(failed), said=f"the first: {probes.said}" if probes.said else ""),
         _seen(_share(promise, number, "slow probes", _Share(_late(probes), (0, 0), promise.slow_share))),
+        _scores(promise, window, number),
     ]
     return Verdict(outcome=_together([answer.outcome for answer in answers]), answers=answers)
 
@@ -156,6 +162,19 @@ def _share(promise: Promise, number: int, question: str, asked: _Share) -> Answe
 def _seen(answer: Answer) -> Answer:
     """What probes show may fail a release; that there are too few of them to prove anything is no reason to wait."""
     return answer if answer.outcome == "fail" else replace(answer, outcome="pass", reason="ok")
+
+
+def _scores(promise: Promise, window: Window, number: int) -> Answer:
+    found = ask(promise, window.clients, window.before, number, LOOKS_ALPHA)
+    return Answer(
+        question=f"rows whose {found.output or 'answer'} lies elsewhere",
+        outcome=found.outcome,
+        reason=found.reason,
+        value=found.value,
+        limit=round(found.limit, 4),
+        counts=(found.rows, round((found.value or 0.0) * found.rows)),
+        said=found.said,
+    )
 
 
 def _together(outcomes: Sequence[Outcome]) -> Outcome:

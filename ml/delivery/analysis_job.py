@@ -20,10 +20,11 @@ from ml.delivery.analysis import Probed, Verdict
 from ml.delivery.caller import Caller
 from ml.delivery.counts import Reading
 from ml.delivery.journal import note
-from ml.delivery.promise import Promise
+from ml.delivery.promise import CHAMPION_SERVING, Promise
+from ml.delivery.scores import Known
 from ml.delivery.smoke import Call, Reply
 from ml.delivery.traffic import RolledBack, give_back, rolled_back, selected
-from ml.delivery.watch import watch
+from ml.delivery.watch import Releases, watch
 from ml.errors import GateError, PipelineError
 from ml.stack.objects import Objects
 
@@ -42,7 +43,9 @@ class Task:
     back: Slot | None
     """The champion's, warm; None when there is none to go back to."""
     directory: Path
-    """Holds the candidate's `record.json` and `serving.json`."""
+    """Holds the candidate's `record.json` and `serving.json`, and the champion's as `champion-serving.json`."""
+    champion: str | None
+    """The champion's release."""
     prometheus: str
     promise: Promise
 
@@ -54,7 +57,7 @@ class Real:
         self._task, self._caller = task, caller
         self._rows = serving["golden"]["rows"]
         self._client = httpx.Client(trust_env=False)
-        self._began, self._wall = monotonic(), time()
+        self._began, self._wall, self._sent = monotonic(), time(), 0
         self._pool = ThreadPoolExecutor(PROBERS)
 
     def candidate(self) -> Reading | None:
@@ -68,8 +71,9 @@ class Real:
         return prometheus.read(self._client, self._task.prometheus, self._task.back, self._wall - ago_s)
 
     def probe(self, count: int) -> Probed:
-        """See `ml.delivery.watch.World`; one golden row a call."""
-        rows = [self._rows[index % len(self._rows)] for index in range(count)]
+        """See `ml.delivery.watch.World`; one golden row a call, in turn (see `ml.drift.golden`)."""
+        rows = [self._rows[(self._sent + index) % len(self._rows)] for index in range(count)]
+        self._sent += count
         made = [Call(name="probe", expected="finite", body={"features": row}) for row in rows]
         replies = list(self._pool.map(self._caller.predict, made))
         failed = [reply for reply in replies if reply.status == 0 or reply.status >= 500]
@@ -101,10 +105,19 @@ def analyse(task: Task, found: Objects, caller: Caller) -> dict[str, Any]:
     _require_traffic(task, found, record)
     if task.back is None:
         _say_reached(caller.reach(NEW_SERVICE_S))
-    verdict = watch(Real(task, serving, caller), task.promise, _say)
+    candidate = Known(release=record["release"], serving=serving)
+    releases = Releases(candidate=candidate, champion=_champion(task))
+    verdict = watch(Real(task, serving, caller), task.promise, _say, releases)
     if verdict.outcome != "pass":
         raise _refusal(task, record, verdict, _act(task, found, record, verdict))
     return {"analysis": "pass", "release": record["release"], "answers": [one.words() for one in verdict.answers]}
+
+
+def _champion(task: Task) -> Known | None:
+    if task.champion is None:
+        return None
+    text = (task.directory / CHAMPION_SERVING).read_text(encoding="utf-8")
+    return Known(release=task.champion, serving=json.loads(text))
 
 
 def _require_traffic(task: Task, found: Objects, record: Mapping[str, Any]) -> None:

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from ml.drift.live import FEATURES, PREDICTIONS, Live
+
 Key = tuple[tuple[str, str], ...]
 """The labels of one series, sorted."""
 Reading = Mapping[Key, float]
@@ -17,7 +19,7 @@ Reading = Mapping[Key, float]
 REQUESTS: Final = "ml_requests_total"
 ROWS: Final = "ml_predictions_total"
 TIMES: Final = "ml_prediction_duration_seconds"
-NAMES: Final = (REQUESTS, ROWS, f"{TIMES}_bucket", f"{TIMES}_count")
+NAMES: Final = (REQUESTS, ROWS, f"{TIMES}_bucket", f"{TIMES}_count", FEATURES, PREDICTIONS)
 _PREDICTS: Final = re.compile(r"/predict|/v2/models/[^/]+/infer")
 
 
@@ -89,6 +91,21 @@ class Pool:
             rows=round(found["rows"]),
             lost=round(found["lost"]),
         )
+
+    def live(self, release: str) -> Live:
+        """Rows by feature and bin, and answers by output and bin; those of one release, since others have other bins.
+
+        Args:
+            release: Its id.
+        """
+        found: dict[str, dict[str, dict[str, float]]] = {FEATURES: {}, PREDICTIONS: {}}
+        for key, value in self._counted.items():
+            labels = dict(key)
+            column = {FEATURES: "feature", PREDICTIONS: "output"}.get(labels["__name__"])
+            if column is not None and labels.get("version") == release:
+                bins = found[labels["__name__"]].setdefault(labels[column], {})
+                bins[labels["bin"]] = bins.get(labels["bin"], 0.0) + value
+        return Live(features=found[FEATURES], predictions=found[PREDICTIONS])
 
 
 def _parts(labels: Mapping[str, str], slow_s: float) -> tuple[str, ...]:

@@ -1,6 +1,10 @@
 """What a release must keep while it is watched. Pure and light: the Pulumi program reads it at every preview."""
 
 from dataclasses import dataclass
+from typing import Final
+
+CHAMPION_SERVING: Final = "champion-serving.json"
+"""Where the Job finds the reference of the release that it compares with."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

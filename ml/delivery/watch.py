@@ -4,11 +4,14 @@ Pure but for its `World`, which reads Prometheus, sends probes and keeps the tim
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from ml.delivery.analysis import Answer, Probed, Verdict, Window, look
 from ml.delivery.counts import Pool, Reading, Totals
 from ml.delivery.promise import Promise
+from ml.delivery.scores import Known, Seen
+from ml.drift.golden import without
 
 PROBED_BY: Final = 0.7
 """Part of the time in which all probes are sent: the rest lets Prometheus scrape what they came to."""
@@ -34,18 +37,37 @@ class World(Protocol):
         """Return so many seconds after the watch began."""
 
 
-def watch(world: World, promise: Promise, progress: Callable[[int, Verdict], None]) -> Verdict:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Releases:
+    """Whose answers are compared with their references; None: they are not."""
+
+    candidate: Known | None = None
+    champion: Known | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Before:
+    """What the champion did before the switch."""
+
+    totals: Totals
+    clients: Seen | None
+
+
+def watch(
+    world: World, promise: Promise, progress: Callable[[int, Verdict], None], releases: Releases = Releases()
+) -> Verdict:
     """Look at the release until it fails, or until its time is up.
 
     Args:
         world: The outside.
         promise: What it must keep.
         progress: Called with every look and what it came to.
+        releases: With their references, by which answers are judged.
 
     Returns:
         The last verdict. Where Prometheus did not answer the last question, it is inconclusive.
     """
-    champion = _champion(world, promise)
+    before = _before(world, promise, releases.champion)
     first = world.candidate()
     pool = None if first is None else Pool(first)
     probes, seen, verdict = Probed(), 0, _blind()
@@ -58,22 +80,39 @@ def watch(world: World, promise: Promise, progress: Callable[[int, Verdict], Non
         else:
             pool = Pool(now) if pool is None else pool
             pool.add(now)
-            totals = pool.totals(promise.slow_s)
-            seen = totals.requests
-            verdict = look(promise, Window(candidate=totals, champion=champion, probes=probes), number)
+            window = _window(pool, promise, probes, before, releases.candidate)
+            seen = window.candidate.requests
+            verdict = look(promise, window, number)
         progress(number, verdict)
         if verdict.outcome == "fail":
             break
     return verdict
 
 
-def _champion(world: World, promise: Promise) -> Totals:
+def _before(world: World, promise: Promise, champion: Known | None) -> _Before:
     first, last = world.champion(BEFORE_S), world.champion(0)
     if last is None:
-        return Totals()
+        return _Before(totals=Totals(), clients=None)
     pool = Pool(first or {})
     pool.add(last)
-    return pool.totals(promise.slow_s)
+    return _Before(totals=pool.totals(promise.slow_s), clients=_clients(pool, champion, 0))
+
+
+def _window(pool: Pool, promise: Promise, probes: Probed, before: _Before, candidate: Known | None) -> Window:
+    return Window(
+        candidate=pool.totals(promise.slow_s),
+        champion=before.totals,
+        probes=probes,
+        clients=_clients(pool, candidate, probes.sent),
+        before=before.clients,
+    )
+
+
+def _clients(pool: Pool, known: Known | None, probes: int) -> Seen | None:
+    """What clients sent, without our own probes."""
+    if known is None:
+        return None
+    return Seen(serving=known.serving, live=without(pool.live(known.release), known.serving, probes))
 
 
 def _missing(promise: Promise, number: int, seen: int) -> int:

@@ -13,6 +13,9 @@ from ml.drift.compare import category, missing
 from ml.drift.statistics import ks_binned, ks_p, psi
 from ml.errors import DataError
 
+FEATURES = "ml_feature_bin_total"
+PREDICTIONS = "ml_prediction_bin_total"
+"""The server's counters: a row for each feature and bin, and for each output and bin."""
 Counts = Mapping[str, Mapping[str, float]]
 """Column -> bin ("0", "1", .. and what is in none of them) -> rows."""
 

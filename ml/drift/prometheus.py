@@ -8,11 +8,9 @@ from typing import Any
 
 import httpx
 
-from ml.drift.live import Live
+from ml.drift.live import FEATURES, PREDICTIONS, Live
 from ml.errors import TransientError, UsageError
 
-FEATURES = "ml_feature_bin_total"
-PREDICTIONS = "ml_prediction_bin_total"
 UNITS_S = {"ms": 1e-3, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400, "y": 365 * 86_400}
 TIMEOUT_S = 15.0
 

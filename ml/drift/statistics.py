@@ -103,6 +103,16 @@ def total_variation(reference: ArrayLike, current: ArrayLike) -> float | None:
     return min(float(np.abs(left / left.sum() - right / right.sum()).sum() / 2), 1.0)
 
 
+def tv_p(tv: float, cells: int, n: int, m: int) -> float:
+    """An upper bound of the chance that two samples of n and m rows with equal shares lie `tv` or more apart.
+
+    Source: Hoeffding's inequality for each set of cells, of which one has the total variation as its difference, as
+    Weissman et al. (2003) do it for one sample.
+    """
+    effective = float(n) * float(m) / (float(n) + float(m))
+    return float(min(np.exp(cells * np.log(2.0) - 2.0 * effective * tv * tv), 1.0))
+
+
 def chi_square(reference: ArrayLike, current: ArrayLike) -> ChiSquare | None:
     """Whether two samples have the same shares of categories; None when a side is empty.
 

@@ -54,7 +54,16 @@ def test_the_first_release_is_watched_and_has_nothing_to_go_back_to(program, che
     checkout.release(FIRST)
     done = program(config={"slots": json.dumps({"blue": {"release": FIRST}})})
 
-    assert not [word for word in words(done.one("Job", "analysis-blue")) if word.startswith("--back")]
+    assert not [word for word in words(done.one("Job", "analysis-blue")) if word.startswith(("--back", "--champion"))]
+    assert set(done.one("ConfigMap", "analysis-blue").inputs["data"]) == {"record.json", "serving.json"}
+
+
+def test_the_analysis_knows_the_reference_of_the_release_that_it_compares_with(program, checkout):
+    done = run(program, checkout)
+
+    assert _parser().parse_args(words(done.one("Job", "analysis-green"))).champion == FIRST
+    assert "champion-serving.json" in done.one("ConfigMap", "analysis-green").inputs["data"]
+    assert "champion-serving.json" not in done.one("ConfigMap", "smoke-green").inputs["data"]
 
 
 def test_a_stack_may_do_without_the_analysis(program, checkout):

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ml.delivery.counts import Pool, Totals, reading
+from ml.drift.live import Live
 
 
 def key(name, pod="1", **labels):
@@ -83,6 +84,23 @@ def test_rows_that_got_no_answer_are_counted_with_those_that_did():
     totals = pool.totals(0.25)
 
     assert (totals.rows, totals.lost) == (24, 4)
+
+
+def test_rows_by_bin_are_those_of_one_release_over_all_its_pods():
+    bins, answers = "ml_feature_bin_total", "ml_prediction_bin_total"
+    pool = Pool({key(bins, feature="a", bin="0", version="f-0002"): 10.0})
+    pool.add(
+        {
+            key(bins, feature="a", bin="0", version="f-0002"): 13.0,
+            key(bins, "2", feature="a", bin="0", version="f-0002"): 2.0,
+            key(bins, feature="a", bin="missing", version="f-0002"): 1.0,
+            key(bins, feature="a", bin="0", version="f-0001"): 50.0,
+            key(answers, output="score", bin="1", version="f-0002"): 6.0,
+            requests("2xx"): 6.0,
+        }
+    )
+
+    assert pool.live("f-0002") == Live(features={"a": {"0": 5.0, "missing": 1.0}}, predictions={"score": {"1": 6.0}})
 
 
 @given(st.lists(st.integers(0, 1000), max_size=30), st.integers(0, 1000))

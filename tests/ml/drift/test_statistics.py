@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
-from ml.drift.statistics import chi_square, ks_binned, ks_p, pooled, psi, total_variation, two_proportions
+from ml.drift.statistics import chi_square, ks_binned, ks_p, pooled, psi, total_variation, tv_p, two_proportions
 
 CELLS = st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 2000)), min_size=1, max_size=12)
 
@@ -122,6 +122,15 @@ def test_no_event_changes_its_probability_by_more_than_the_total_variation(cells
 
     assert (ks is None) == (tv is None)
     assert ks is None or tv is None or ks <= tv + 1e-12
+
+
+@pytest.mark.parametrize("beyond", [0.05, 0.08, 0.12])
+def test_equal_shares_lie_apart_by_chance_at_most_as_often_as_said(beyond: float) -> None:
+    random = np.random.default_rng(7)
+    left, right = (random.multinomial(rows, [0.5, 0.3, 0.2], size=4000) for rows in (800, 400))
+    apart = np.abs(left / 800 - right / 400).sum(axis=1) / 2 >= beyond
+
+    assert apart.mean() <= tv_p(beyond, 3, 800, 400)
 
 
 def test_the_psi_of_a_known_table() -> None:
