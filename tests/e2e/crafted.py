@@ -186,8 +186,9 @@ def _rejudged(record: dict[str, Any], release: str, model: bytes) -> dict[str, A
         "files": record["files"] | {"model.onnx": sha256},
         "evaluation": record["evaluation"] | {"model_sha256": sha256},
     }
-    scans = record["scans"]
-    scanned = scans["model-files"] | {"subject_sha256": subjects_of(fields)["model-files"]}
-    fields |= {"scans": scans | {"model-files": scanned}}
+    looked_at = {"subject_sha256": subjects_of(fields)["model-files"]}
+    fields["scans"] = {
+        name: scan | looked_at if name == "model-files" else scan for name, scan in record["scans"].items()
+    }
     policy = record["gate"]["policy"]
     return fields | {"gate": section(judge(evidence_of(fields), policy), policy)}

@@ -22,11 +22,13 @@ from ml.delivery.smoke import Call, Limits
 from ml.delivery.smoke_job import smoke
 from ml.delivery.watch import Releases, watch
 from ml.errors import GateError
+from ml.release import succession
 from ml.release.store import verify
 from tests.e2e.crafted import Trigger, craft, not_a_number, raises, shifted, slow
-from tests.ml.release.signing import SIGNER, trust
+from tests.ml.release.signing import SIGNER, sign_folder, trust
 from tests.ml.serving.client import KEY
 from tests.ml.serving.process import ROOT, Server
+from tests.ml.serving.releases import make_release
 
 pytestmark = pytest.mark.integration
 
@@ -240,3 +242,21 @@ def test_a_fault_at_the_end_of_what_a_feature_may_be_fails_the_smoke_test(tmp_pa
 
     assert refused.value.code == "ML-SMOKE-001"
     assert "pressure at its maximum: answered with status 500" in refused.value.message
+
+
+def test_a_bad_release_may_be_staged_where_its_original_could(tmp_path):
+    def released(name, champion):
+        def own(fields):
+            fields["release"] = name
+            fields["evaluation"]["model_sha256"] = fields["files"]["model.onnx"]
+            fields["champion"] = champion if champion is None else fields["champion"] | champion
+
+        make_release(tmp_path / "releases" / name, "binary", record_change=own)
+        sign_folder(tmp_path / "releases" / name)
+        return verify(tmp_path, name)
+
+    live = released("delay-0001", None)
+    good = released("delay-0002", {"release": live.id, "digest": live.digest})
+    craft(good.directory, tmp_path, "delay-0003", (Trigger(feature="gust", value=33.3), not_a_number), SIGNER)
+
+    assert succession.problem(tmp_path, verify(tmp_path, "delay-0003"), live) is None
