@@ -19,9 +19,11 @@ from pathlib import Path
 
 from ml.errors import PipelineError, SurroundingsError, TransientError
 from toolchain import environment, paths
+from toolchain.pending import Pending, pending_creates
 
 UP_DEADLINE_S = 30 * 60.0
 ENDING_S = 60.0
+ASK_S = 30.0
 WRONG_PASSPHRASE = "incorrect passphrase"  # noqa: S105  (words of the CLI)
 NO_SPACE = "no space left on device"
 SALT = re.compile(r"^encryptionsalt:.*\n?", re.MULTILINE)
@@ -71,6 +73,35 @@ class Stack:
         if locks:
             print(f"The lock of a Pulumi process that was killed is cleared: {locks[0].get('pid')}", flush=True)
             self.capture("cancel", "--yes", "--stack", self.name)
+
+    def recover(self) -> None:
+        """Undo what a Pulumi process that was killed has left: its lock, and creations that nobody saw the end of.
+
+        Raises:
+            SurroundingsError: `ML-HOST-009` when a process still holds the stack.
+            PipelineError: `ML-HOST-010` when Pulumi cannot read the cluster.
+        """
+        self.clear_dead_lock()
+        exported = json.loads(self.capture("stack", "export", "--stack", self.name))
+        begun = pending_creates(exported.get("deployment") or {})
+        if not begun:
+            return
+        found = [one for one in begun if one.kind and self._exists(one)]
+        print(f"An update was killed while it created {len(begun)} objects, {len(found)} of which exist", flush=True)
+        taken = [f"--import-pending-creates={word}" for one in found for word in (one.urn, one.provider_id)]
+        self.capture("refresh", "--yes", "--skip-preview", *taken, "--clear-pending-creates", "--stack", self.name)
+
+    def _exists(self, one: Pending) -> bool:
+        where = ["--namespace", one.namespace] if one.namespace else []
+        command = ["kubectl", "get", one.kind, one.name, *where, "--ignore-not-found", "--output=name"]
+        done = subprocess.run(
+            command, env=self.env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+            timeout=ASK_S,
+        )  # fmt: skip
+        if done.returncode:
+            message = f"stack {self.name}: the cluster cannot be asked for {one.kind} {one.provider_id}"
+            raise SurroundingsError("ML-HOST-017", f"{message}: {done.stderr.strip()}", "kubectl get nodes")
+        return bool(done.stdout.strip())
 
     def up(self, policy_pack: Path | None, deadline_s: float = UP_DEADLINE_S) -> None:
         """`pulumi up` with the policy pack, its output passed through.

@@ -37,7 +37,7 @@ def up(name: str, display: Display) -> None:
     machine(display, local=local)
     stack = Stack(name)
     stack.prepare()
-    stack.clear_dead_lock()
+    stack.recover()
     for release in slots.releases:
         _mlp(stack, "release", "verify", release)
     stack.up(paths.repo_root() / "policies")

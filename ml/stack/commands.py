@@ -7,19 +7,23 @@ from typing import Any
 
 from ml.errors import PipelineError, SurroundingsError
 from toolchain.environment import pulumi_env
+from toolchain.stack import Stack
 
 OUTPUT_LIMIT_S = 60
 
 
 def up(root: Path, stack: str) -> None:
-    """`pulumi up` with the policy pack; its output is the user's.
+    """`pulumi up` with the policy pack; its output is the user's. What a killed one has left is cleared before.
 
     Raises:
+        SurroundingsError: If another process holds the stack.
         PipelineError: If it fails; the stack file has been changed by then, so the same command goes on.
     """
     command = ["pulumi", "up", "--yes", "--stack", stack, "--policy-pack", str(root / "policies")]
+    env = pulumi_env()
+    Stack(stack, env, root).recover()
     try:
-        done = subprocess.run(command, cwd=root, env=pulumi_env(), check=False)
+        done = subprocess.run(command, cwd=root, env=env, check=False)
     except OSError as error:
         raise SurroundingsError("ML-TOOL-020", f"pulumi cannot be started: {error.strerror}", "make setup") from error
     if done.returncode != 0:
