@@ -100,7 +100,7 @@ class Stack:
         )  # fmt: skip
         if done.returncode:
             message = f"stack {self.name}: the cluster cannot be asked for {one.kind} {one.provider_id}"
-            raise SurroundingsError("ML-HOST-017", f"{message}: {done.stderr.strip()}", "kubectl get nodes")
+            raise SurroundingsError("ML-HOST-016", f"{message}: {done.stderr.strip()}", "kubectl get nodes")
         return bool(done.stdout.strip())
 
     def up(self, policy_pack: Path | None, deadline_s: float = UP_DEADLINE_S) -> None:

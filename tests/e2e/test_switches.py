@@ -16,48 +16,32 @@ import pytest
 from tests.e2e.clients import Clients, Load, Seen
 from tests.e2e.faults import selected
 from tests.e2e.machine import ROOT, Machine
-from tests.e2e.reads import STAGING, next_month
+from tests.e2e.reads import STAGING
+from tests.e2e.two_releases import FIRST, PORT, SECOND, api_key, golden_row, switch, two_releases
 
 pytestmark = pytest.mark.e2e
 
-PORT = 30080
-FIRST, SECOND = "flights-0001", "flights-0002"
 ROUNDS = 20
 LEAST_CALLS = 200_000
 RESULT = ROOT / ".build" / "drills" / "switches.json"
 
 
 @pytest.fixture(scope="module")
-def key(machine: Machine) -> str:
-    """A stack with both slots warm, the second release live, and no analysis: that is another drill's subject."""
-    machine.run("make", "up", timeout_s=45 * 60)
-    if not (machine.clone / "releases" / SECOND).exists():
-        first = json.loads((machine.clone / "releases" / FIRST / "record.json").read_text())
-        machine.run("mlp", "keys", "create", "--owner", "drill")
-        machine.run("mlp", "release", "create", "--through", next_month(first["data"]["train"]["to"]), timeout_s=900)
-    stack = machine.clone / "Pulumi.staging.yaml"
-    stack.write_text(stack.read_text().replace("analysis: {seconds: 30}", "analysis: {enabled: false}"))
-    _switch(machine)
-    return machine.secret("mlp", "api-key", "--stack", "staging")
-
-
-@pytest.fixture(scope="module")
-def row(machine: Machine) -> Sequence[Any]:
-    serving = json.loads((machine.clone / "releases" / FIRST / "serving.json").read_text())
-    row: Sequence[Any] = serving["golden"]["rows"][0]
-    return row
+def stack(machine: Machine) -> tuple[str, Sequence[Any]]:
+    two_releases(machine)
+    return api_key(machine), golden_row(machine)
 
 
 def test_no_request_is_lost_over_twenty_switches_and_twenty_rollbacks(
-    machine: Machine, key: str, row: Sequence[Any]
+    machine: Machine, stack: tuple[str, Sequence[Any]]
 ) -> None:
     took: dict[str, list[float]] = {"rollback": [], "switch": []}
-    with Clients(PORT, key, row, Load()) as clients:
+    with Clients(PORT, *stack, Load()) as clients:
         for _ in range(ROUNDS):
             took["rollback"].append(_timed(lambda: machine.run("mlp", "rollback", "--stack", "staging")))
             assert selected(machine) == "blue"
             _replace_a_pod(machine, "green")
-            took["switch"].append(_timed(lambda: _switch(machine)))
+            took["switch"].append(_timed(lambda: switch(machine)))
             assert selected(machine) == "green"
             _replace_a_pod(machine, "blue")
     seen = clients.seen
@@ -73,9 +57,9 @@ def test_no_request_is_lost_over_twenty_switches_and_twenty_rollbacks(
     assert seen.total >= LEAST_CALLS
 
 
-def test_without_draining_the_same_clients_do_lose_requests(machine: Machine, key: str, row: Sequence[Any]) -> None:
+def test_without_draining_the_same_clients_do_lose_requests(machine: Machine, stack: tuple[str, Sequence[Any]]) -> None:
     """The control: pods of the slot that has just lost the traffic are killed instead of drained."""
-    with Clients(PORT, key, row, Load()) as clients:
+    with Clients(PORT, *stack, Load()) as clients:
         time.sleep(5)
         for slot, other in (("blue", "green"), ("green", "blue")) * 2:
             selector = json.dumps({"spec": {"selector": {"ml-pipeline/slot": slot}}})
@@ -87,11 +71,6 @@ def test_without_draining_the_same_clients_do_lose_requests(machine: Machine, ke
     assert seen is not None
     print(f"\nwithout draining: {len(seen.failures)} of {seen.total} failed, such as {seen.failures[:2]}")
     assert seen.failures
-
-
-def _switch(machine: Machine) -> None:
-    machine.run("mlp", "release", "stage", SECOND, "--stack", "staging")
-    machine.run("pulumi", "up", "--yes", "--skip-preview", "--stack", "staging", timeout_s=400)
 
 
 def _replace_a_pod(machine: Machine, slot: str) -> None:

@@ -1,5 +1,6 @@
 """One stack under the real CLI: passphrase, locks, deadline, errors."""
 
+import json
 import re
 import stat
 import time
@@ -98,6 +99,46 @@ def test_the_lock_of_a_killed_pulumi_is_cleared(project: Project) -> None:
     stack.up(None)
 
     assert project.output("a") == "1"
+
+
+def _begin(project: Project, token: str, inputs: dict[str, object]) -> None:
+    """Make the state say that a killed update was creating a resource; `pulumi stack import` would drop that."""
+    [file] = Path(project.env["PULUMI_BACKEND_URL"].removeprefix("file://")).glob(".pulumi/stacks/*/test.json")
+    state = json.loads(file.read_text())
+    latest = state["checkpoint"]["latest"]
+    root = latest["resources"][0]["urn"].split("::")
+    urn = "::".join([*root[:2], token, "begun"])
+    resource = {"urn": urn, "type": token, "custom": True, "inputs": inputs}
+    latest["pending_operations"] = [{"type": "creating", "resource": resource}]
+    file.write_text(json.dumps(state))
+
+
+def _pending(project: Project) -> list[object]:
+    found: list[object] = json.loads(project.succeed("stack", "export"))["deployment"].get("pending_operations") or []
+    return found
+
+
+def test_a_creation_that_nobody_saw_the_end_of_is_settled(project: Project) -> None:
+    project.write("__main__.py", "import pulumi\npulumi.export('a', 1)\n")
+    project.up()
+    _begin(project, "docker:index/image:Image", {})
+    assert _pending(project), "control: the state really says so"
+
+    Stack("test", project.env, project.root).recover()
+
+    assert _pending(project) == []
+
+
+def test_nothing_is_settled_while_the_cluster_cannot_be_asked(project: Project, tmp_path: Path) -> None:
+    project.write("__main__.py", "import pulumi\npulumi.export('a', 1)\n")
+    project.up()
+    _begin(project, "kubernetes:core/v1:ConfigMap", {"metadata": {"name": "a", "namespace": "b"}})
+    env = {**project.env, "KUBECONFIG": str(tmp_path / "none")}
+
+    with pytest.raises(SurroundingsError, match="ML-HOST-016"):
+        Stack("test", env, project.root).recover()
+
+    assert _pending(project)
 
 
 def test_the_lock_of_a_running_pulumi_is_respected(project: Project) -> None:
