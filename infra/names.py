@@ -20,6 +20,8 @@ RECORD_ANNOTATION: Final = "ml-pipeline/release-record"
 RECORD_DIGEST_ANNOTATION: Final = "ml-pipeline/record-digest"
 SIGNATURE_ANNOTATION: Final = "ml-pipeline/release-signature"
 MODEL_SHA256_ANNOTATION: Final = "ml-pipeline/model-sha256"
+SLOT_HASH_ANNOTATION: Final = "ml-pipeline/slot-hash"
+"""Of a slot's pods: one hash of model, image and configuration. What smoke and analysis vouch for."""
 ROLLED_BACK_ANNOTATION: Final = "ml-pipeline/rolled-back"
 """Of the live Service: JSON, the releases that traffic was taken from, the newest last."""
 

@@ -18,13 +18,12 @@ from infra.backing.pods import Resources, config_volume, container, mount, pod_s
 from infra.backing.rights import allow
 from infra.backing.workloads import Identity, config
 from infra.delivery.rights import MAY_TAKE_BACK
-from infra.names import ANALYSIS, API_KEY_FIELD, LIVE_SERVICE, SMOKE, Slot, slot_name
+from infra.names import ANALYSIS, API_KEY_FIELD, LIVE_SERVICE, SLOT_HASH_ANNOTATION, SMOKE, Slot, slot_name
 from infra.release import Evidence
 from ml.delivery.promise import CHAMPION_SERVING, Promise
 
 RELEASE_MOUNT: Final = "/release"
 KEY_MOUNT: Final = "/run/secrets/model"
-IMAGE_ANNOTATION: Final = "ml-pipeline/image"
 SMOKE_S: Final = 120
 SPARE_S: Final = 120
 """What an analysis may take besides watching: its image and its start."""
@@ -41,8 +40,8 @@ class JobArgs:
     key_secret: pulumi.Input[str]
     slot: Slot
     """Of the release that is asked about."""
-    slot_image: pulumi.Input[str]
-    """What that slot runs, by digest."""
+    slot_hash: pulumi.Input[str]
+    """Of what that slot runs: model, image and configuration."""
     evidence: Evidence
     after: Sequence[pulumi.Resource]
     """The Job starts once these are there."""
@@ -137,7 +136,7 @@ def _job(  # noqa: PLR0913  (what the two Jobs differ in)
 
 
 def _vouched(args: JobArgs) -> dict[str, pulumi.Input[str]]:
-    return {**args.evidence.pod_annotations, IMAGE_ANNOTATION: args.slot_image}
+    return {**args.evidence.pod_annotations, SLOT_HASH_ANNOTATION: args.slot_hash}
 
 
 def _pod(

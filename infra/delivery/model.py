@@ -15,6 +15,7 @@ from infra.delivery.gates import LiveSlotGate, live_slot_hook
 from infra.delivery.image import Images
 from infra.delivery.image_gate import ImageGate, image_hook
 from infra.delivery.jobs import Analysis, AnalysisArgs, JobArgs, Smoke
+from infra.delivery.occupied import OccupiedSlotGate, occupied_hook
 from infra.delivery.proof import SwitchProof, switch_proof_hook
 from infra.delivery.slot import ModelSlot, ModelSlotArgs
 from infra.delivery.switch import Switch, SwitchArgs
@@ -54,10 +55,13 @@ class Model(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: ModelArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("ml-pipeline:delivery:Model", name, None, opts)
-        slots = {slot: self._slot(slot, args) for slot in args.settings.slots}
+        objects = KubernetesObjects(
+            partial(api_client, args.cluster), args.settings.namespace, f"cluster of {args.cluster.kubeconfig}"
+        )
+        slots = {slot: self._slot(slot, args, objects) for slot in args.settings.slots}
         smoked = {slot: self._smoke(slot, one, args) for slot, one in slots.items()}
         live = args.plan.live
-        switch = self._switch(args, after=[slots[live], smoked[live]])
+        switch = self._switch(args, objects, after=[slots[live], smoked[live]])
         if watched(args.settings.analysis.enabled, args.plan, args.evidence):
             self._analysis(args, slots[live], switch)
         self._drift_check(args)
@@ -66,7 +70,7 @@ class Model(pulumi.ComponentResource):
         self.urls = {LIVE_SERVICE: switch.live_url, PREVIEW_SERVICE: switch.preview_url}
         self.register_outputs({"live": self.live, "slots": self.slots, "urls": self.urls})
 
-    def _slot(self, slot: Slot, args: ModelArgs) -> ModelSlot:
+    def _slot(self, slot: Slot, args: ModelArgs, objects: Objects) -> ModelSlot:
         settings, evidence = args.settings, args.evidence[slot]
         given = settings.slots[slot].image
         return ModelSlot(
@@ -87,6 +91,7 @@ class Model(pulumi.ComponentResource):
                 monitoring_endpoint=settings.monitoring_endpoint or args.foundation.prometheus_url,
                 key_hashes_secret=args.foundation.key_hashes_secret,
                 image_gate=image_hook(slot, self._image_gate(evidence.release, args)),
+                occupied_gate=occupied_hook(OccupiedSlotGate(objects=objects, slot=slot)),
             ),
             pulumi.ResourceOptions(parent=self),
         )
@@ -118,11 +123,8 @@ class Model(pulumi.ComponentResource):
             pulumi.ResourceOptions(parent=self),
         )
 
-    def _switch(self, args: ModelArgs, after: Sequence[pulumi.Resource]) -> Switch:
+    def _switch(self, args: ModelArgs, objects: Objects, after: Sequence[pulumi.Resource]) -> Switch:
         settings = args.settings
-        objects = KubernetesObjects(
-            partial(api_client, args.cluster), settings.namespace, f"cluster of {args.cluster.kubeconfig}"
-        )
         digests = {slot: evidence.digest for slot, evidence in args.evidence.items()}
         return Switch(
             "switch",
@@ -188,7 +190,7 @@ def _job(name: str, slot: Slot, runs: ModelSlot, args: ModelArgs) -> dict[str, A
         "service_account": args.foundation.accounts[name],
         "key_secret": args.foundation.key_secret,
         "slot": slot,
-        "slot_image": runs.image,
+        "slot_hash": runs.hash,
         "evidence": args.evidence[slot],
         "after": [runs],
     }

@@ -3,8 +3,10 @@
 The Deployment's selector never changes colour; traffic moves by the live Service's selector (`infra.delivery.switch`).
 """
 
-from dataclasses import dataclass
-from typing import Final
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Final
 
 import pulumi
 from pulumi_kubernetes.apps.v1 import (
@@ -45,6 +47,7 @@ from infra.names import (
     CONTAINER_PORT,
     MODEL,
     SERVICE_PORT,
+    SLOT_HASH_ANNOTATION,
     Slot,
     labels,
     selector,
@@ -91,6 +94,8 @@ class ModelSlotArgs:
     key_hashes_secret: pulumi.Input[str]
     image_gate: pulumi.ResourceHook
     """Runs before the Deployment is created or changed."""
+    occupied_gate: pulumi.ResourceHook
+    """Runs before it is changed."""
 
 
 class ModelSlot(pulumi.ComponentResource):
@@ -100,6 +105,8 @@ class ModelSlot(pulumi.ComponentResource):
     """What the Deployment runs, from its outputs."""
     release: pulumi.Output[str]
     """The release that the Deployment says it runs."""
+    hash: pulumi.Output[str]
+    """See `infra.names.SLOT_HASH_ANNOTATION`."""
 
     def __init__(self, name: str, args: ModelSlotArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("ml-pipeline:delivery:ModelSlot", name, None, opts)
@@ -109,6 +116,12 @@ class ModelSlot(pulumi.ComponentResource):
             automount_service_account_token=False,
             opts=pulumi.ResourceOptions(parent=self),
         )
+        self.hash = pulumi.Output.all(
+            model=args.evidence.digest,
+            image=args.image,
+            environment=_environment(args),
+            resources=asdict(args.resources),
+        ).apply(_hash)
         deployment = self._deployment(name, args, account.metadata.name)
         self._service(name, args)
         self._disruption_budget(name, args)
@@ -116,7 +129,7 @@ class ModelSlot(pulumi.ComponentResource):
             self._autoscaler(name, args, deployment)
         self.image = deployment.spec.apply(lambda spec: str(_container(spec).image))
         self.release = deployment.spec.apply(_release)
-        self.register_outputs({"image": self.image, "release": self.release})
+        self.register_outputs({"image": self.image, "release": self.release, "hash": self.hash})
 
     def _deployment(self, name: str, args: ModelSlotArgs, account: pulumi.Input[str]) -> Deployment:
         pod_labels = labels(MODEL, "serving", slot=args.slot, release=args.evidence.release)
@@ -138,7 +151,10 @@ class ModelSlot(pulumi.ComponentResource):
                 progress_deadline_seconds=PROGRESS_DEADLINE_S,
                 revision_history_limit=3,
                 template=PodTemplateSpecArgs(
-                    metadata=ObjectMetaArgs(labels=pod_labels, annotations=args.evidence.pod_annotations),
+                    metadata=ObjectMetaArgs(
+                        labels=pod_labels,
+                        annotations={**args.evidence.pod_annotations, SLOT_HASH_ANNOTATION: self.hash},
+                    ),
                     spec=_pod(args, account),
                 ),
             ),
@@ -147,7 +163,9 @@ class ModelSlot(pulumi.ComponentResource):
                 # With an autoscaler, `replicas` is only the number to start with: the autoscaler owns it from then on,
                 # and an update of the image must not scale a busy slot back.
                 ignore_changes=["spec.replicas"] if args.autoscaling.enabled else None,
-                hooks=pulumi.ResourceHookBinding(before_create=[args.image_gate], before_update=[args.image_gate]),
+                hooks=pulumi.ResourceHookBinding(
+                    before_create=[args.image_gate], before_update=[args.occupied_gate, args.image_gate]
+                ),
             ),
         )
 
@@ -226,14 +244,7 @@ def _pod(args: ModelSlotArgs, account: pulumi.Input[str]) -> PodSpecArgs:
         "model",
         image=args.image,
         resources=args.resources,
-        env={
-            "MODEL_VERSION": args.evidence.release,
-            "MONITORING_ENDPOINT": args.monitoring_endpoint,
-            "API_KEYS_FILE": f"{API_KEYS_MOUNT}/{API_KEY_HASHES_FILE}",
-            "DRAIN_SECONDS": str(DRAIN_S),
-            "GRACE_SECONDS": str(FINISH_S),
-            "CONNECTION_AGE_SECONDS": str(CONNECTION_AGE_S),
-        },
+        env=_environment(args),
         ports={"http": CONTAINER_PORT},
         mounts=[mount("keys", API_KEYS_MOUNT), mount("tmp", "/tmp", read_only=False)],  # noqa: S108  (its own emptyDir)
         startup=http_probe("/health", "http", period_s=1, failures=START_S),
@@ -248,6 +259,22 @@ def _pod(args: ModelSlotArgs, account: pulumi.Input[str]) -> PodSpecArgs:
         grace_s=GRACE_S,
         spread_over_nodes=selector(MODEL, args.slot),
     )
+
+
+def _environment(args: ModelSlotArgs) -> dict[str, pulumi.Input[str]]:
+    """Everything that the server is told. It stands in the pods themselves: nothing can be edited under them."""
+    return {
+        "MODEL_VERSION": args.evidence.release,
+        "MONITORING_ENDPOINT": args.monitoring_endpoint,
+        "API_KEYS_FILE": f"{API_KEYS_MOUNT}/{API_KEY_HASHES_FILE}",
+        "DRAIN_SECONDS": str(DRAIN_S),
+        "GRACE_SECONDS": str(FINISH_S),
+        "CONNECTION_AGE_SECONDS": str(CONNECTION_AGE_S),
+    }
+
+
+def _hash(parts: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _container(spec: DeploymentSpec) -> Container:

@@ -1,5 +1,7 @@
 """One slot, as the API server would get it."""
 
+from dataclasses import replace
+
 import pulumi
 import pytest
 
@@ -46,7 +48,12 @@ def slot(deploy):
         # The hook belongs to one deployment: the engine is told of it when it is made.
         return deploy(
             lambda: ModelSlot(
-                "green", ModelSlotArgs(image_gate=pulumi.ResourceHook("image-is-scanned", _let_through), **args)
+                "green",
+                ModelSlotArgs(
+                    image_gate=pulumi.ResourceHook("image-is-scanned", _let_through),
+                    occupied_gate=pulumi.ResourceHook("keeps-its-release", _let_through),
+                    **args,
+                ),
             )
         )
 
@@ -107,7 +114,7 @@ def test_the_evidence_stands_on_the_deployment_and_its_digests_on_the_pods(slot)
     done = slot()
 
     digests = {"ml-pipeline/record-digest": "d" * 64, "ml-pipeline/model-sha256": "e" * 64}
-    assert pod_of(done)["metadata"]["annotations"] == digests
+    assert pod_of(done)["metadata"]["annotations"] == {**digests, "ml-pipeline/slot-hash": _slot_hash(done)}
     assert done.one("Deployment", "model-green").inputs["metadata"]["annotations"] == {
         **digests,
         "ml-pipeline/release-record": "{}\n",
@@ -189,3 +196,24 @@ def test_the_key_hashes_are_a_file(slot):
     [volume] = [v for v in pod_of(done)["spec"]["volumes"] if v["name"] == "keys"]
     assert volume["secret"]["secretName"] == "model-api-key-hashes"
     assert {m["name"]: m["mountPath"] for m in container_of(done)["volumeMounts"]}["keys"] == "/etc/model"
+
+
+def _slot_hash(done):
+    return pod_of(done)["metadata"]["annotations"]["ml-pipeline/slot-hash"]
+
+
+def test_the_hash_of_a_slot_covers_model_image_and_configuration_and_not_its_size(slot):
+    larger = Resources(cpu_request="250m", memory_request="512Mi", cpu_limit="500m", memory_limit="2Gi")
+    other_model = replace(EVIDENCE, digest="f" * 64)
+    changes = [
+        {},
+        {"resources": larger},
+        {"image": IMAGE.replace("a" * 64, "b" * 64)},
+        {"evidence": other_model},
+        {"monitoring_endpoint": "http://elsewhere:9090"},
+    ]
+
+    hashes = [_slot_hash(slot(**change)) for change in changes]
+
+    assert len(set(hashes)) == len(changes)
+    assert _slot_hash(slot(replicas=7)) == hashes[0]

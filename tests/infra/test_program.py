@@ -84,7 +84,11 @@ def test_traffic_moves_only_after_its_slot_and_through_the_gate(program, checkou
 
     live = done.one("Service", "model")
     assert done.one("Deployment", "model-blue").urn in live.depends_on
-    assert done.one("Deployment", "model-blue").hooks == ("blue-image-is-scanned", "blue-image-is-scanned")
+    assert done.one("Deployment", "model-blue").hooks == (
+        "blue-image-is-scanned",  # before it is made
+        "blue-keeps-its-release",  # before it is changed, first
+        "blue-image-is-scanned",
+    )
 
 
 def test_a_stack_without_slots_is_the_platform_alone(program, checkout):

@@ -101,7 +101,8 @@ def test_what_a_job_vouches_for_stands_in_it_and_its_name_is_drawn(program, chec
     record = json.loads(files["record.json"])
     assert record["release"] == SECOND
     assert annotations["ml-pipeline/record-digest"] == record["digest"]
-    assert "@sha256:" in annotations["ml-pipeline/image"]
+    pods = done.one("Deployment", "model-green").inputs["spec"]["template"]["metadata"]["annotations"]
+    assert annotations["ml-pipeline/slot-hash"] == pods["ml-pipeline/slot-hash"]
     # a given name would be deleted before its successor is made, and a Service that depends on it with it
     assert "name" not in job.inputs["metadata"]
     assert job.inputs["metadata"]["annotations"]["pulumi.com/replaceUnready"] == "true"
@@ -146,3 +147,14 @@ def test_the_live_service_is_forced_through_its_own_gate_and_proof(program, chec
 
     assert live.inputs["metadata"]["annotations"] == {"pulumi.com/skipAwait": "true", "pulumi.com/patchForce": "true"}
     assert live.hooks == ("live-slot-is-ready", "live-slot-is-ready", "live-slot-answers", "live-slot-answers")
+
+
+def test_a_change_of_configuration_alone_is_smoked_and_watched_anew(program, checkout):
+    before, after = run(program, checkout), run(program, checkout, limits=json.dumps({"cpu": "1", "memory": "3Gi"}))
+
+    for job in ("smoke-green", "analysis-green"):
+        vouched = [
+            done.one("Job", job).inputs["spec"]["template"]["metadata"]["annotations"] for done in (before, after)
+        ]
+        assert vouched[0]["ml-pipeline/record-digest"] == vouched[1]["ml-pipeline/record-digest"]
+        assert vouched[0]["ml-pipeline/slot-hash"] != vouched[1]["ml-pipeline/slot-hash"]

@@ -10,7 +10,9 @@ def operation(kind, token, metadata, urn="urn:pulumi:staging::p::t::n"):
 def test_what_was_being_created_is_found_with_the_words_that_kubectl_takes():
     state = {
         "pending_operations": [
-            operation("creating", "kubernetes:batch/v1:Job", {"name": "smoke-blue-1eed0590", "namespace": "ml-staging"}),
+            operation(
+                "creating", "kubernetes:batch/v1:Job", {"name": "smoke-blue-1eed0590", "namespace": "ml-staging"}
+            ),
             operation("creating", "kubernetes:core/v1:Namespace", {"name": "ml-staging"}),
             operation("creating", "kubernetes:rbac.authorization.k8s.io/v1:Role", {"name": "a", "namespace": "b"}),
         ]

@@ -1,0 +1,71 @@
+"""A slot that has the traffic keeps its release: another one goes into the idle slot, to be smoked, switched, watched.
+
+A hook on the slot's Deployment. It asks the cluster, which knows who has the traffic also after a rollback that the
+configuration does not know of yet. Only another record is refused: the same release on a rebuilt image rolls pod by
+pod, each of which must answer its golden rows, and smoke and analysis are asked again.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+
+from infra.names import LIVE_SERVICE, RECORD_DIGEST_ANNOTATION, RELEASE_LABEL, Slot, slot_name
+from ml.delivery.traffic import selected
+from ml.errors import GateError, SurroundingsError
+from ml.stack.objects import Objects
+
+
+@dataclass(frozen=True, kw_only=True)
+class OccupiedSlotGate:
+    """What the engine calls before it changes a slot's Deployment."""
+
+    objects: Objects
+    """The stack's namespace."""
+    slot: Slot
+
+    def check(self, old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> None:
+        """Return if the Deployment may be changed.
+
+        Args:
+            old: Its inputs as the state knows them; None while there is none.
+            new: Its inputs to be.
+
+        Raises:
+            GateError: `ML-GATE-211` another release would replace the one that has the traffic, in place;
+                `ML-GATE-204` the cluster cannot be asked who has it.
+        """
+        if not old or _record(old) == _record(new):
+            return
+        try:
+            service = self.objects.one("service", LIVE_SERVICE)
+        except SurroundingsError as error:
+            message = f"the cluster cannot be asked about {LIVE_SERVICE}: {error.message}"
+            raise GateError("ML-GATE-204", message, "mlp cluster status") from error
+        if selected(service) == self.slot:
+            message = (
+                f"deployment {slot_name(self.slot)} has the traffic with {_release(old)}; {_release(new)} must not "
+                "replace it in place: nobody would have called or watched it, and there would be no way back"
+            )
+            fix = f"git checkout the stack file, then mlp release stage {_release(new)}: it goes into the idle slot"
+            raise GateError("ML-GATE-211", message, fix)
+
+
+def occupied_hook(gate: OccupiedSlotGate) -> pulumi.ResourceHook:
+    """The gate as a hook for a Deployment's `before_update`."""
+
+    async def before(args: pulumi.ResourceHookArgs) -> None:
+        """Look who has the traffic, if the release changes."""
+        await asyncio.to_thread(gate.check, args.old_inputs, args.new_inputs or {})
+
+    return pulumi.ResourceHook(f"{gate.slot}-keeps-its-release", before)
+
+
+def _record(inputs: Mapping[str, Any]) -> str:
+    return str(((inputs.get("metadata") or {}).get("annotations") or {}).get(RECORD_DIGEST_ANNOTATION))
+
+
+def _release(inputs: Mapping[str, Any]) -> str:
+    return str(((inputs.get("metadata") or {}).get("labels") or {}).get(RELEASE_LABEL))

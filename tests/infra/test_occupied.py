@@ -1,0 +1,55 @@
+"""The release that has the traffic is never replaced in its own slot."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from infra.delivery.occupied import OccupiedSlotGate, occupied_hook
+from ml.errors import GateError, SurroundingsError
+
+
+class Cluster:
+    """A live Service that selects one slot."""
+
+    def __init__(self, live):
+        self.live = live
+
+    def one(self, kind, name):
+        if self.live is None:
+            raise SurroundingsError("ML-X", "no answer", "")
+        return {"spec": {"selector": {"ml-pipeline/slot": self.live}}}
+
+
+def inputs(release, digest=None, cpu="1"):
+    return {
+        "metadata": {
+            "labels": {"ml-pipeline/release": release},
+            "annotations": {"ml-pipeline/record-digest": digest or release},
+        },
+        "spec": {"cpu": cpu},
+    }
+
+
+async def change(live, old, new):
+    hook = occupied_hook(OccupiedSlotGate(objects=Cluster(live), slot="blue"))
+    await hook.callback(SimpleNamespace(old_inputs=old, new_inputs=new))
+
+
+@pytest.mark.parametrize("new", [inputs("flights-0002"), inputs("flights-0001", digest="edited")])
+async def test_another_record_in_the_slot_that_has_the_traffic_is_refused(new):
+    with pytest.raises(GateError, match=r"ML-GATE-211.*model-blue has the traffic with flights-0001"):
+        await change("blue", inputs("flights-0001"), new)
+
+
+async def test_the_idle_slot_takes_any_release():
+    await change("green", inputs("flights-0001"), inputs("flights-0002"))
+
+
+async def test_a_new_slot_and_the_same_release_need_no_answer_of_the_cluster():
+    await change(None, None, inputs("flights-0001"))
+    await change(None, inputs("flights-0001"), inputs("flights-0001", cpu="2"))
+
+
+async def test_what_cannot_be_asked_is_refused():
+    with pytest.raises(GateError, match="ML-GATE-204"):
+        await change(None, inputs("flights-0001"), inputs("flights-0002"))
