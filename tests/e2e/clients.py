@@ -9,11 +9,12 @@ number and time. Ends when its standard input is closed, and prints what it saw 
 """
 
 import asyncio
+import itertools
 import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -59,8 +60,8 @@ class Seen:
 class Clients:
     """Runs the clients while the block lasts; `seen` holds what they saw afterwards."""
 
-    def __init__(self, port: int, key: str, row: Sequence[Any], load: Load) -> None:
-        self._wanted = {"port": port, "key": key, "row": row, "load": asdict(load)}
+    def __init__(self, port: int, key: str, rows: Sequence[Sequence[Any]], load: Load) -> None:
+        self._wanted = {"port": port, "key": key, "rows": rows, "load": asdict(load)}
         self.seen: Seen | None = None
 
     def __enter__(self) -> Self:
@@ -112,7 +113,7 @@ class _Server:
     """Where to, and what is sent."""
 
     port: int
-    one: bytes
+    ones: Iterator[bytes]
     many: bytes
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -139,7 +140,7 @@ async def _kept(server: _Server, book: _Book, pause_s: float) -> None:
         try:
             if writer is None:
                 reader, writer = await server.connect()
-            writer.write(server.one)
+            writer.write(next(server.ones))
             version, ends = await _answer(reader)
         except _FAULTS as error:
             book.failed("kept", repr(error))
@@ -156,7 +157,7 @@ async def _fresh(server: _Server, book: _Book, pause_s: float) -> None:
         started, writer = time.perf_counter(), None
         try:
             reader, writer = await server.connect()
-            writer.write(server.one)
+            writer.write(next(server.ones))
             version, _ = await _answer(reader)
         except _FAULTS as error:
             book.failed("fresh", repr(error))
@@ -230,15 +231,16 @@ async def _until_told(book: _Book, limit: int) -> None:
 
 async def _main(wanted: Mapping[str, Any]) -> _Book:
     load, book = Load(**wanted["load"]), _Book()
-    rows = [wanted["row"]] * load.piped_rows
+    rows = list(itertools.islice(itertools.cycle(wanted["rows"]), load.piped_rows))
     server = _Server(
         port=wanted["port"],
-        one=_request(wanted["key"], {"features": wanted["row"]}),
+        ones=itertools.cycle([_request(wanted["key"], {"features": row}) for row in wanted["rows"]]),
         many=_request(wanted["key"], {"instances": rows}),
     )
     loops: list[Callable[[], Coroutine[Any, Any, None]]] = [lambda: _kept(server, book, load.pause_s)] * load.kept
     loops += [lambda: _fresh(server, book, load.pause_s)] * load.fresh
-    loops += [lambda: _piped(server, book, load.piped_hz)]
+    if load.piped_hz:
+        loops += [lambda: _piped(server, book, load.piped_hz)]
     await asyncio.gather(_until_told(book, load.limit), *(one() for one in loops))
     return book
 

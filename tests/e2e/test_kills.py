@@ -19,7 +19,7 @@ from tests.e2e.clients import Clients, Load
 from tests.e2e.faults import selected
 from tests.e2e.machine import ROOT, Machine
 from tests.e2e.reads import STAGING
-from tests.e2e.two_releases import PORT, api_key, golden_row, stage_second, two_releases
+from tests.e2e.two_releases import PORT, api_key, golden_rows, stage_second, two_releases
 
 pytestmark = pytest.mark.e2e
 
@@ -31,13 +31,13 @@ UP = ("pulumi", "up", "--yes", "--skip-preview", "--stack", "staging")
 
 
 @pytest.fixture(scope="module")
-def stack(machine: Machine) -> tuple[str, Sequence[Any]]:
+def stack(machine: Machine) -> tuple[str, Sequence[Sequence[Any]]]:
     two_releases(machine)
-    return api_key(machine), golden_row(machine)
+    return api_key(machine), golden_rows(machine)
 
 
 def test_killed_at_any_moment_one_command_brings_the_stack_to_one_release(
-    machine: Machine, stack: tuple[str, Sequence[Any]]
+    machine: Machine, stack: tuple[str, Sequence[Sequence[Any]]]
 ) -> None:
     draw = random.Random(20261124)  # noqa: S311  (moments of a drill)
     whole_s = _whole_update_s(machine)
@@ -70,7 +70,7 @@ def test_killed_at_any_moment_one_command_brings_the_stack_to_one_release(
 
 
 def test_of_ten_updates_at_once_at_most_one_wins_and_the_others_say_why(
-    machine: Machine, stack: tuple[str, Sequence[Any]]
+    machine: Machine, stack: tuple[str, Sequence[Sequence[Any]]]
 ) -> None:
     _turn(machine)
     racers = [_start(machine) for _ in range(RACERS)]

@@ -17,7 +17,7 @@ from tests.e2e.clients import Clients, Load, Seen
 from tests.e2e.faults import selected
 from tests.e2e.machine import ROOT, Machine
 from tests.e2e.reads import STAGING
-from tests.e2e.two_releases import FIRST, PORT, SECOND, api_key, golden_row, switch, two_releases
+from tests.e2e.two_releases import FIRST, PORT, SECOND, api_key, golden_rows, switch, two_releases
 
 pytestmark = pytest.mark.e2e
 
@@ -27,13 +27,13 @@ RESULT = ROOT / ".build" / "drills" / "switches.json"
 
 
 @pytest.fixture(scope="module")
-def stack(machine: Machine) -> tuple[str, Sequence[Any]]:
+def stack(machine: Machine) -> tuple[str, Sequence[Sequence[Any]]]:
     two_releases(machine)
-    return api_key(machine), golden_row(machine)
+    return api_key(machine), golden_rows(machine)
 
 
 def test_no_request_is_lost_over_twenty_switches_and_twenty_rollbacks(
-    machine: Machine, stack: tuple[str, Sequence[Any]]
+    machine: Machine, stack: tuple[str, Sequence[Sequence[Any]]]
 ) -> None:
     took: dict[str, list[float]] = {"rollback": [], "switch": []}
     with Clients(PORT, *stack, Load()) as clients:
@@ -57,7 +57,9 @@ def test_no_request_is_lost_over_twenty_switches_and_twenty_rollbacks(
     assert seen.total >= LEAST_CALLS
 
 
-def test_without_draining_the_same_clients_do_lose_requests(machine: Machine, stack: tuple[str, Sequence[Any]]) -> None:
+def test_without_draining_the_same_clients_do_lose_requests(
+    machine: Machine, stack: tuple[str, Sequence[Sequence[Any]]]
+) -> None:
     """The control: pods of the slot that has just lost the traffic are killed instead of drained."""
     with Clients(PORT, *stack, Load()) as clients:
         time.sleep(5)

@@ -39,8 +39,8 @@ def api_key(machine: Machine) -> str:
     return machine.secret("mlp", "api-key", "--stack", "staging")
 
 
-def golden_row(machine: Machine) -> Sequence[Any]:
-    """The features of a real flight."""
+def golden_rows(machine: Machine) -> Sequence[Sequence[Any]]:
+    """The features of some real flights."""
     serving = json.loads((machine.clone / "releases" / FIRST / "serving.json").read_text())
-    row: Sequence[Any] = serving["golden"]["rows"][0]
-    return row
+    rows: Sequence[Sequence[Any]] = serving["golden"]["rows"]
+    return rows
