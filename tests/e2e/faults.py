@@ -44,6 +44,17 @@ def starved_once_live(machine: Machine, slot: str, share: float) -> Iterator[lis
             _limit(container, PERIOD_US)
 
 
+def processes(machine: Machine, slot: str) -> list[int]:
+    """The processes in a slot's containers, as the node numbers them."""
+    found = [
+        int(line)
+        for container in _containers(machine, slot)
+        for group in CGROUPS.rglob(f"*{container}*/cgroup.procs")
+        for line in group.read_text().split()
+    ]
+    return sorted(set(found))
+
+
 def _containers(machine: Machine, slot: str) -> list[str]:
     pods = machine.kubectl("get", "pods", "-n", STAGING, "-l", f"ml-pipeline/slot={slot}")["items"]
     statuses = [status for pod in pods for status in pod["status"].get("containerStatuses", [])]
