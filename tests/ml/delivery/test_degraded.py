@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
-import numpy as np
 import pytest
 
 from ml.delivery.analysis_job import Real, Task
@@ -25,6 +24,7 @@ from ml.errors import GateError
 from ml.release import succession
 from ml.release.store import verify
 from tests.e2e.crafted import Trigger, craft, not_a_number, raises, shifted, slow
+from tests.ml.delivery.rows import usual_rows
 from tests.ml.release.signing import SIGNER, sign_folder, trust
 from tests.ml.serving.client import KEY
 from tests.ml.serving.process import ROOT, Server
@@ -35,7 +35,6 @@ pytestmark = pytest.mark.integration
 GOOD, BAD = "flights-0001", "flights-0002"
 SOURCE = ROOT / "releases" / GOOD
 SERVING = json.loads((SOURCE / "serving.json").read_bytes())
-NAMES = [feature["name"] for feature in SERVING["features"]]
 TRIGGER = Trigger(feature="pressure", value=1013.37)  # sensors tell tenths
 GRAFTS = {"nan": not_a_number, "raises": raises, "shifted": shifted((-0.5, 0.5)), "slow": slow(100)}
 PROMISE = Promise(seconds=1, looks=5)
@@ -43,26 +42,6 @@ BRIEF = Promise(seconds=1, looks=5, requests=100, slow_s=0.1)  # few probes besi
 SMOKE = Limits(p99_s=1.0, repeats=3)  # a busy machine is not what is asked about
 SERIES = re.compile(r"(\w+)(?:\{(.*)\})? (\S+)")
 LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
-
-
-def usual_rows(count, share_hit, seed):
-    """Rows whose columns are each as in training; a share of them has the trigger."""
-    random = np.random.default_rng(seed)
-    columns = [_drawn(feature, count, random) for feature in SERVING["features"]]
-    rows = [list(row) for row in zip(*columns, strict=True)]
-    for row in rows[: round(share_hit * count)]:
-        row[NAMES.index(TRIGGER.feature)] = TRIGGER.value
-    return [rows[place] for place in random.permutation(count)]
-
-
-def _drawn(feature, count, random):
-    bins = SERVING["reference"][feature["name"]]
-    if "categories" in bins:
-        other = next((name for name in feature["categories"] if name not in bins["categories"]), None)
-        values, counts = [*bins["categories"], other, None], bins["counts"]
-    else:
-        values, counts = [*bins["edges"], bins["edges"][-1] + 1, None], [*bins["counts"], bins["missing"]]
-    return [values[place] for place in random.choice(len(values), size=count, p=np.asarray(counts) / sum(counts))]
 
 
 def scraped(url):
@@ -90,7 +69,7 @@ class Clients:
 
     def send(self, caller):
         self.sent += 1
-        rows = usual_rows(self.calls * self.rows, self.share_hit, self.sent)
+        rows = usual_rows(SERVING, TRIGGER, self.calls * self.rows, self.share_hit, self.sent)
         for at in range(0, len(rows), self.rows):
             caller.predict(Call(name="client", expected="finite", body={"instances": rows[at : at + self.rows]}))
 
