@@ -8,7 +8,7 @@ export PYTHONPYCACHEPREFIX := $(CURDIR)/.build/pycache
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up test setup check fmt fast integration e2e e2e-search e2e-switches e2e-kills preview down clean lock bench bench-drift bench-serving bench-gate bench-scores bench-data fuzz workflow
+.PHONY: help up test setup check fmt fast integration e2e e2e-search e2e-switches e2e-degraded e2e-kills preview down clean lock bench bench-drift bench-serving bench-gate bench-scores bench-data fuzz workflow
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 18
@@ -41,6 +41,9 @@ e2e-search: setup  ## a search in the cluster whose worker is killed; some 15 mi
 
 e2e-switches: setup  ## 20 switches and 20 rollbacks under three kinds of clients, and the control; some 25 min
 	$(BIN)/pytest -q -x -s -m e2e tests/e2e/test_switches.py
+
+e2e-degraded: setup  ## releases that pass on paper and are bad: one is stopped by smoke, four lose the traffic; 20 min
+	$(BIN)/pytest -q -x -s -m e2e tests/e2e/test_degraded.py
 
 e2e-kills: setup  ## Pulumi killed at 50 moments of a release, then ten updates at once; some 40 min
 	$(BIN)/pytest -q -x -s -m e2e tests/e2e/test_kills.py
