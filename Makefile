@@ -8,7 +8,7 @@ export PYTHONPYCACHEPREFIX := $(CURDIR)/.build/pycache
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up test setup check fmt fast integration e2e e2e-search e2e-switches e2e-degraded e2e-kills preview down clean lock bench bench-drift bench-serving bench-gate bench-scores bench-data fuzz workflow
+.PHONY: help up test setup check fmt fast integration properties e2e e2e-search e2e-switches e2e-degraded e2e-kills preview down clean lock bench bench-drift bench-serving bench-gate bench-scores bench-data fuzz workflow
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 18
@@ -32,6 +32,9 @@ fast:            ## pure and program tests: no server, no cluster
 
 integration: setup  ## the real Pulumi CLI, MLflow and promtool on this machine, without a cluster
 	$(BIN)/pytest -q -n 2 --dist loadfile -m integration --durations 5
+
+properties: setup  ## every property with a thousand examples and more, drawn anew each time; some 20 min
+	MLP_EXAMPLES=1000 $(BIN)/pytest -q -n 2 --dist loadfile -m "hypothesis and not e2e"
 
 e2e: setup       ## the walk from make up to rollback on a cluster of its own (pauses a running one and resumes it)
 	$(BIN)/pytest -q -x -m e2e --durations 10 tests/e2e/test_walk.py tests/toolchain/cluster

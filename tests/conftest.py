@@ -6,12 +6,19 @@ import os
 # Two workers share two cores: threads of one library would only wait for those of the other, for many times the work.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from ml.release.fields import without_slow_formats
+
+with without_slow_formats():
+    import jsonschema  # noqa: F401  (tests import it too, and it would load helpers for two and a half seconds)
+
 import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
     "pipeline",
     deadline=None,
+    # Few here, where the fast tests wait for them; `make properties` draws as many as a night allows.
+    max_examples=int(os.environ.get("MLP_EXAMPLES", "50")),
     # Slow generation is a loaded machine here, not a bad strategy.
     suppress_health_check=[HealthCheck.too_slow],
     # A person's runs explore; CI must not fail for a draw that the change has nothing to do with.

@@ -94,7 +94,7 @@ def _rule(keyword: str, limit: Any) -> str:
 @cache
 def _validator(file: str) -> Any:
     """The validator of one schema file; made once a process."""
-    with _without(_SLOW):
+    with without_slow_formats():
         import jsonschema  # noqa: PLC0415  (a tenth of a second that a command without a record does not need)
     from referencing import Registry  # noqa: PLC0415
     from referencing.jsonschema import DRAFT202012  # noqa: PLC0415
@@ -118,9 +118,9 @@ def _validator(file: str) -> Any:
 
 
 @contextmanager
-def _without(modules: tuple[str, ...]) -> Iterator[None]:
+def without_slow_formats() -> Iterator[None]:
     """Optional helpers of jsonschema for formats that no record has: importing them would take a second and a half."""
-    absent = [name for name in modules if name not in sys.modules]
+    absent = [name for name in _SLOW if name not in sys.modules]
     sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]  # None says "not installed", see importlib
     try:
         yield
