@@ -1,27 +1,28 @@
-"""Predicts a whole file in this process, with the server's own model and encoder.
+"""Predicts rows of a file in this process, with the server's own model and encoder.
 
-Every row ends in the output or in the dead letters, and the sum is checked. The cluster's sharded jobs call the same
-function on their shard.
+Every row ends in the output or in the dead letters, and the sum is checked. The cluster's sharded jobs call
+`predict_rows` on their shard.
 """
 
-import itertools
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
-import msgspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
+from ml.batch.columns import encode
 from ml.batch.sink import DeadLetters, Predictions
 from ml.batch.source import Chunk, DeadRow, Source, open_source
 from ml.data.atomic import AtomicFile
 from ml.data.schema import RowError
 from ml.errors import DataError, UsageError
-from ml.serving.encoder import RowTuple
 from ml.serving.model import MODEL_FAULTS, Model
 from ml.serving.spec import Spec
 
@@ -86,109 +87,141 @@ def predict_file(
     started = time.perf_counter()
     _check_output(source, output, options.keep)
     opened = open_source(source, model.spec.features, options.keep)
-    try:
-        total, accepted, dead = _write(opened, output, model, options, progress)
-    except OSError as error:
-        raise DataError("ML-BATCH-005", f"{output}: cannot be written: {error.strerror}") from error
+    work = Work(source=opened, output=output, letters=dead_letters_of(output), max_dead_share=options.max_dead_share)
+    counts = predict_rows(work, model, progress)
     return Report(
-        total=total,
-        accepted=accepted,
-        dead=dead,
+        total=counts.total,
+        accepted=counts.accepted,
+        dead=counts.dead,
         output=output,
-        dead_letters=dead_letters_of(output) if dead else None,
+        dead_letters=work.letters if counts.dead else None,
         seconds=time.perf_counter() - started,
     )
 
 
-def _write(source: Source, output: Path, model: Model, options: Options, progress: Progress) -> tuple[int, int, int]:
-    """Both files, committed together or not at all; the rows read, predicted and dead."""
-    letters_path = dead_letters_of(output)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Work:
+    """Rows of an opened input, and where they go. `rows` are the numbers that are wanted; None: all, at least one."""
+
+    source: Source
+    output: Path
+    letters: Path
+    max_dead_share: float
+    rows: range | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Counts:
+    """What became of the rows; `accepted + dead == total`."""
+
+    total: int
+    accepted: int
+    dead: int
+
+
+def predict_rows(work: Work, model: Model, progress: Progress = lambda _rows, _total: None) -> Counts:
+    """Predict rows into both files, which are committed together or not at all; no dead letters, no file of them.
+
+    Raises:
+        DataError: `ML-BATCH-001` the input, `-003` too many dead rows, `-004` rows do not add up, `-005` a file cannot
+            be written.
+    """
+    try:
+        return _write(work, model, progress)
+    except OSError as error:
+        raise DataError("ML-BATCH-005", f"{work.output}: cannot be written: {error.strerror}") from error
+
+
+def _write(work: Work, model: Model, progress: Progress) -> Counts:
     with ExitStack() as stack:
-        table, dead = (stack.enter_context(AtomicFile(path)) for path in (output, letters_path))
-        predictions = Predictions(table, _schema(model.spec, source))
+        table, dead = (stack.enter_context(AtomicFile(path)) for path in (work.output, work.letters))
+        predictions = Predictions(table, _schema(model.spec, work.source))
         stack.callback(predictions.close)
         letters = DeadLetters(dead)
-        total = _run(source, model, predictions, letters, progress)
+        total = _run(work, model, predictions, letters, progress)
         predictions.close()
-        _balance(total, predictions.rows, letters.rows, source)
+        _balance(total, predictions.rows, letters.rows, work)
         if letters.rows:
             dead.commit()
         else:
-            letters_path.unlink(missing_ok=True)
-        if letters.rows > options.max_dead_share * total:
-            message = f"{letters.rows} of {total} rows cannot be predicted, at most {options.max_dead_share:.1%} may"
-            raise DataError("ML-BATCH-003", message, f"read {letters_path}; {output} was not written")
+            work.letters.unlink(missing_ok=True)
+        if letters.rows > work.max_dead_share * total:
+            message = f"{letters.rows} of {total} rows cannot be predicted, at most {work.max_dead_share:.1%} may"
+            raise DataError("ML-BATCH-003", message, f"read {work.letters}; {work.output} was not written")
         table.commit()
-        return total, predictions.rows, letters.rows
+        return Counts(total=total, accepted=predictions.rows, dead=letters.rows)
 
 
-def _run(source: Source, model: Model, predictions: Predictions, letters: DeadLetters, progress: Progress) -> int:
+def _run(work: Work, model: Model, predictions: Predictions, letters: DeadLetters, progress: Progress) -> int:
     total = 0
-    for chunk in source.chunks():
+    wanted = work.source.total if work.rows is None else len(work.rows)
+    for chunk in work.source.chunks(work.rows):
         total += len(chunk.numbers) + len(chunk.dead)
         for row in chunk.dead:
             letters.write(row)
-        positions, rows = _encode(chunk, model, letters)
-        for part in _predict(model, positions, rows, chunk, letters):
-            columns: list[Any] = [[chunk.numbers[position] for position in part.positions]]
-            columns += [pc.take(column, pa.array(part.positions)) for column in chunk.kept.columns]
-            predictions.write([*columns, *part.values])
-        progress(total, source.total)
+        if chunk.numbers:
+            _predict_chunk(chunk, model, predictions, letters)
+        progress(total, wanted)
     return total
 
 
-def _encode(chunk: Chunk, model: Model, letters: DeadLetters) -> tuple[list[int], list[RowTuple]]:
-    """Positions and values of the rows that the schema takes; the others become dead letters."""
-    encoder = model.encoder
-    try:
-        return list(range(len(chunk.rows))), encoder.convert(chunk.rows)
-    except (msgspec.ValidationError, OverflowError):
-        pass
-    positions, rows = [], []
-    for position, row in enumerate(chunk.rows):
+def _predict_chunk(chunk: Chunk, model: Model, predictions: Predictions, letters: DeadLetters) -> None:
+    positions, encoded = _encode(chunk, model, letters)
+    numbers = np.asarray(chunk.numbers, dtype=np.int64)
+    for part in _predict(model, positions, encoded, chunk, letters):
+        columns: list[Any] = [numbers[part.positions]]
+        columns += [pc.take(column, pa.array(part.positions)) for column in chunk.kept.columns]
+        predictions.write([*columns, *part.values])
+
+
+def _encode(chunk: Chunk, model: Model, letters: DeadLetters) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """Positions and encoded cells of the rows that the schema takes; the others become dead letters."""
+    encoded, sure = encode(model.spec.features, chunk.columns, len(chunk.numbers))
+    for position in np.flatnonzero(~sure).tolist():
         try:
-            rows += encoder.check([row])
+            row = model.encoder.check([chunk.row(position)])
         except RowError as error:
             letters.write(_dead(chunk, model.spec, position, str(error).removeprefix("row 0: ")))
         else:
-            positions.append(position)
-    return positions, rows
+            encoded[position], sure[position] = model.encoder.array(row)[0], True
+    return np.flatnonzero(sure), encoded if sure.all() else encoded[sure]
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
     """Predicted rows of a chunk: their positions in it, and the columns of their answers."""
 
-    positions: Sequence[int]
+    positions: NDArray[np.intp]
     values: Sequence[Sequence[Any]]
 
 
 def _predict(
-    model: Model, positions: Sequence[int], rows: Sequence[RowTuple], chunk: Chunk, letters: DeadLetters
+    model: Model, positions: NDArray[np.intp], rows: NDArray[np.float32], chunk: Chunk, letters: DeadLetters
 ) -> list[_Part]:
     """Predict rows; where the model fails, halves of them, until the row that makes it fail is alone."""
-    if not rows:
+    if not len(rows):
         return []
     try:
-        output = model.predict(model.encoder.array(rows))
+        output = model.predict(rows)
     except MODEL_FAULTS as error:
         if len(rows) == 1:
-            letters.write(_dead(chunk, model.spec, positions[0], f"the model failed: {type(error).__name__}: {error}"))
+            reason = f"the model failed: {type(error).__name__}: {error}"
+            letters.write(_dead(chunk, model.spec, int(positions[0]), reason))
             return []
         half = len(rows) // 2
         first = _predict(model, positions[:half], rows[:half], chunk, letters)
         return first + _predict(model, positions[half:], rows[half:], chunk, letters)
     values = [output.labels] if output.scores is None else [output.labels, output.scores]
     if not output.finite.all():
-        for position in itertools.compress(positions, ~output.finite):
+        for position in positions[~output.finite].tolist():
             letters.write(_dead(chunk, model.spec, position, "the model's answer is not a finite number"))
-        positions = list(itertools.compress(positions, output.finite))
-        values = [list(itertools.compress(column, output.finite)) for column in values]
+        positions = positions[output.finite]
+        values = [list(compress(column, output.finite)) for column in values]
     return [_Part(positions, values)]
 
 
 def _dead(chunk: Chunk, spec: Spec, position: int, reason: str) -> DeadRow:
-    values = {feature.name: value for feature, value in zip(spec.features, chunk.rows[position], strict=True)}
+    values = {feature.name: value for feature, value in zip(spec.features, chunk.row(position), strict=True)}
     return DeadRow(number=chunk.numbers[position], reason=reason, values=values)
 
 
@@ -206,11 +239,12 @@ def _label_type(spec: Spec) -> pa.DataType:
     return pa.array(spec.classes).type
 
 
-def _balance(total: int, accepted: int, dead: int, source: Source) -> None:
-    if total == 0:
+def _balance(total: int, accepted: int, dead: int, work: Work) -> None:
+    if total == 0 and work.rows is None:
         raise DataError("ML-BATCH-001", "the input has no rows")
-    if accepted + dead != total or source.total not in (None, total):
-        said = "" if source.total is None else f", the file says {source.total}"
+    wanted = work.source.total if work.rows is None else len(work.rows)
+    if accepted + dead != total or wanted not in (None, total):
+        said = "" if wanted is None else f", of {wanted} that were asked for"
         message = f"{accepted} accepted and {dead} dead rows do not make {total} read{said}"
         raise DataError("ML-BATCH-004", message, "nothing was written; report this as a defect")
 

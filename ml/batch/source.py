@@ -1,9 +1,10 @@
-"""Reads CSV and Parquet by chunks, as rows of plain values with their numbers in the file.
+"""Reads CSV and Parquet by chunks, as columns of cells with the rows' numbers in the file.
 
 Bounded memory: one chunk at a time. A CSV line with a wrong number of fields becomes a rejected row, never a failure
 of the file.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,12 +12,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from ml.batch.columns import Column, from_table, from_texts
 from ml.data.schema import Feature
-from ml.data.texts import number, trimmed
 from ml.errors import DataError
 
 CHUNK_ROWS = 10_000
@@ -35,12 +35,16 @@ class DeadRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Chunk:
-    """Some rows of the file. `rows`, `numbers` and each column of `kept` have the same length."""
+    """Some rows of the file. `numbers`, each of `columns` (one a feature) and of `kept` have the same length."""
 
     numbers: Sequence[int]
-    rows: Sequence[tuple[Any, ...]]
+    columns: Sequence[Column]
     kept: pa.RecordBatch
     dead: Sequence[DeadRow] = field(default=())
+
+    def row(self, position: int) -> tuple[Any, ...]:
+        """One row's cells as plain values."""
+        return tuple(column.cell(position) for column in self.columns)
 
 
 class Source(Protocol):
@@ -49,8 +53,12 @@ class Source(Protocol):
     total: int | None
     kept_schema: pa.Schema
 
-    def chunks(self) -> Iterator[Chunk]:
-        """All rows, in order."""
+    def chunks(self, wanted: range | None = None) -> Iterator[Chunk]:
+        """The rows of these numbers, or all of them, in order."""
+        ...
+
+    def count(self) -> int:
+        """How many rows the file has; where the format does not say it, the file is read for it."""
         ...
 
 
@@ -89,16 +97,45 @@ class ParquetSource:
             self.total: int | None = file.metadata.num_rows
         self.kept_schema = pa.schema([schema.field(name) for name in keep])
 
-    def chunks(self) -> Iterator[Chunk]:
-        """All rows, in order."""
+    def count(self) -> int:
+        """See `Source`."""
+        return self.total or 0
+
+    def chunks(self, wanted: range | None = None) -> Iterator[Chunk]:
+        """See `Source`. Row groups without a wanted row are not read."""
         names = list(dict.fromkeys([*(feature.name for feature in self._features), *self._keep]))
-        start = 1
         with _readable(self._path), pq.ParquetFile(self._path) as file:
-            for batch in file.iter_batches(batch_size=CHUNK_ROWS, columns=names):
-                columns = [_plain(batch.column(feature.name)) for feature in self._features]
+            groups, start = _groups(file.metadata, wanted)
+            for batch in file.iter_batches(batch_size=CHUNK_ROWS, row_groups=groups, columns=names):
                 numbers = range(start, start + batch.num_rows)
-                start += batch.num_rows
-                yield Chunk(numbers=numbers, rows=list(zip(*columns, strict=True)), kept=batch.select(self._keep))
+                start = numbers.stop
+                part = _overlap(numbers, wanted)
+                if part:
+                    yield self._chunk(batch.slice(part.start - numbers.start, len(part)), part)
+
+    def _chunk(self, batch: pa.RecordBatch, numbers: range) -> Chunk:
+        columns = [from_table(batch.column(feature.name)) for feature in self._features]
+        return Chunk(numbers=numbers, columns=columns, kept=batch.select(self._keep))
+
+
+def _groups(metadata: Any, wanted: range | None) -> tuple[list[int], int]:
+    """Row groups that hold a wanted row, and the number of the first row in them."""
+    found: list[int] = []
+    first = start = 1
+    for index in range(metadata.num_row_groups):
+        numbers = range(start, start + metadata.row_group(index).num_rows)
+        if _overlap(numbers, wanted):
+            first = first if found else start
+            found.append(index)
+        start = numbers.stop
+    return found, first
+
+
+def _overlap(numbers: range, wanted: range | None) -> range:
+    """The numbers that are wanted."""
+    if wanted is None:
+        return numbers
+    return range(max(numbers.start, wanted.start), min(numbers.stop, wanted.stop))
 
 
 class CsvSource:
@@ -114,8 +151,15 @@ class CsvSource:
         self.total: int | None = None
         self.kept_schema = pa.schema([pa.field(name, pa.string()) for name in keep])
 
-    def chunks(self) -> Iterator[Chunk]:
-        """All rows, in order."""
+    def count(self) -> int:
+        """See `Source`."""
+        self._rejected.clear()
+        with _readable(self._path), self._open([self._features[0].name]) as reader:
+            lines = sum(int(batch.num_rows) for batch in reader)
+        return lines + len(self._rejected)
+
+    def chunks(self, wanted: range | None = None) -> Iterator[Chunk]:
+        """See `Source`. What comes before the wanted rows is read and skipped."""
         self._rejected.clear()
         reported: set[int] = set()
         number = 0
@@ -128,20 +172,34 @@ class CsvSource:
                     while number in self._rejected:
                         number += 1
                     numbers.append(number)
-                dead = [row for key, row in self._rejected.items() if key not in reported]
-                reported.update(row.number for row in dead)
-                yield Chunk(numbers=numbers, rows=self._rows(batch), kept=batch.select(self._keep), dead=dead)
-        late = [row for key, row in self._rejected.items() if key not in reported]
+                yield from self._chunks(batch, numbers, self._dead(reported, wanted), wanted)
+                if wanted is not None and number >= wanted.stop - 1:
+                    break
+        late = self._dead(reported, wanted)
         if late:
             nothing = pa.record_batch([pa.array([], field.type) for field in self.kept_schema], schema=self.kept_schema)
-            yield Chunk(numbers=(), rows=(), kept=nothing, dead=late)
+            yield Chunk(numbers=(), columns=(), kept=nothing, dead=late)
 
-    def _rows(self, batch: pa.RecordBatch) -> list[tuple[Any, ...]]:
-        columns = [
-            _numbers(batch.column(feature.name)) if feature.kind == "number" else batch.column(feature.name).to_pylist()
+    def _dead(self, reported: set[int], wanted: range | None) -> list[DeadRow]:
+        """Rejected lines that nobody was told of yet; arrow meets them a block before their neighbours."""
+        found = [number for number in self._rejected if number not in reported]
+        reported.update(found)
+        return [self._rejected[number] for number in found if wanted is None or number in wanted]
+
+    def _chunks(
+        self, batch: pa.RecordBatch, numbers: list[int], dead: list[DeadRow], wanted: range | None
+    ) -> Iterator[Chunk]:
+        if wanted is not None:
+            first, end = (bisect_left(numbers, number) for number in (wanted.start, wanted.stop))
+            batch, numbers = batch.slice(first, end - first), numbers[first:end]
+        if numbers or dead:
+            yield Chunk(numbers=numbers, columns=self._columns(batch), kept=batch.select(self._keep), dead=dead)
+
+    def _columns(self, batch: pa.RecordBatch) -> list[Column]:
+        return [
+            from_texts(batch.column(feature.name)) if feature.kind == "number" else Column(batch.column(feature.name))
             for feature in self._features
         ]
-        return list(zip(*columns, strict=True))
 
     def _open(self, columns: Sequence[str] | None) -> Any:
         wanted = None if columns is None else list(dict.fromkeys(columns))
@@ -171,20 +229,3 @@ def _check_columns(path: Path, found: Sequence[str], features: Sequence[Feature]
         text = [f"no column {', '.join(missing)}"] if missing else []
         text += [f"column {', '.join(double)} more than once"] if double else []
         raise DataError("ML-BATCH-002", f"{path}: {'; '.join(text)}", f"it has: {', '.join(found[:40])}")
-
-
-def _plain(column: Any) -> list[Any]:
-    values: list[Any] = column.to_pylist()
-    if pa.types.is_floating(column.type):
-        return [None if value != value else value for value in values]  # noqa: PLR0124 - only NaN differs from itself
-    return values
-
-
-def _numbers(column: Any) -> list[Any]:
-    """A text column as numbers; a text that is none stays as it is, for the encoder to refuse by name."""
-    texts = trimmed(column)
-    try:
-        values: list[Any] = pc.cast(texts, pa.float64()).to_pylist()
-    except pa.ArrowInvalid:
-        return [number(text) for text in texts.to_pylist()]
-    return values
