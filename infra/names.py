@@ -32,6 +32,8 @@ SERVICE_PORT: Final = 80
 CONTAINER_PORT: Final = 8000
 
 SMOKE: Final = "smoke"
+BATCH: Final = "batch"
+"""Pods, account and volume of batch prediction; its Jobs are `batch-<run>`."""
 ANALYSIS: Final = "analysis"
 
 API_KEY_SECRET: Final = "model-api-key"  # noqa: S105  (the name of an object)
@@ -43,7 +45,7 @@ API_KEYS_MOUNT: Final = "/etc/model"
 # Images that the platform's own pods run; a slot's image is named by its release instead.
 PLATFORM_IMAGES: Final = ("worker", "mlflow", "postgres", "prometheus", "kube-state-metrics")
 TRAINING_IMAGE: Final = "training"
-"""Made and needed only where `training` in the configuration asks for a search or a retraining."""
+"""Made and needed only where the configuration asks for a search, a retraining or batch prediction."""
 KNOWN_IMAGES: Final = (*PLATFORM_IMAGES, TRAINING_IMAGE)
 SERVING_IMAGE: Final = "serving"
 DIGEST_PATTERN: Final = r"[a-z0-9][a-z0-9._:/-]*@sha256:[0-9a-f]{64}"

@@ -13,10 +13,11 @@ from typing import Final, Literal
 import pulumi
 from pulumi.runtime import config as runtime_config
 
-from infra import analysis_settings, autoscaling_settings, training_settings
+from infra import analysis_settings, autoscaling_settings, batch_settings, training_settings
 from infra.acceptance import accept_waivers
 from infra.analysis_settings import AnalysisSettings
 from infra.autoscaling_settings import AutoscalingSettings
+from infra.batch_settings import BatchSettings
 from infra.cluster import Cluster, named
 from infra.config_reader import CPU_RULE, SIZE_RULE, Reader, Rule, cpu_cores, size_bytes
 from infra.names import DIGEST_PATTERN, KNOWN_IMAGES, PLATFORM_IMAGES, PROJECT, SLOTS, TRAINING_IMAGE, Slot, namespace
@@ -115,11 +116,13 @@ class Settings:
     accept_waivers: tuple[Acceptance, ...] = ()
     training: TrainingSettings = field(default_factory=TrainingSettings)
     analysis: AnalysisSettings = field(default_factory=AnalysisSettings)
+    batch: BatchSettings = field(default_factory=BatchSettings)
 
     @property
     def platform_images(self) -> tuple[str, ...]:
         """What this stack's own pods run."""
-        return (*PLATFORM_IMAGES, TRAINING_IMAGE) if self.training.enabled else PLATFORM_IMAGES
+        wanted = self.training.enabled or self.batch.enabled
+        return (*PLATFORM_IMAGES, TRAINING_IMAGE) if wanted else PLATFORM_IMAGES
 
     @property
     def namespace(self) -> str:
@@ -194,6 +197,7 @@ def parse(values: Mapping[str, object], stack: str) -> Settings:
         drift_schedule=reader.text("driftSchedule", default.drift_schedule, CRON_RULE),
         training=training_settings.read(reader.table("training")),
         analysis=analysis_settings.read(reader.table("analysis")),
+        batch=batch_settings.read(reader.table("batch")),
     )
     reader.finish()
     _check_together(settings, reader)
@@ -266,6 +270,8 @@ def _check_together(settings: Settings, reader: Reader) -> None:
     if settings.slots and settings.live not in settings.slots:
         held = ", ".join(settings.slots)
         reader.problem("live", settings.live, f"a slot that holds a release: {held}", next(iter(settings.slots)))
+    if settings.batch.run and not settings.slots:
+        reader.within("slots").problem("blue.release", None, "given: a batch run takes the live slot's", "flights-0001")
     if not settings.build:
         _check_nothing_to_build(settings, reader)
 

@@ -18,6 +18,8 @@ WORKER_ENTRIES: Final = ("ml.drift.__main__", "ml.delivery.__main__")
 """What jobs in the cluster run with `python3 -m`; the image holds these and what they import of ours."""
 
 TRAINING_ENTRIES: Final = ("ml.training", "ml.data", "ml.evaluation", "ml.tracking")
+BATCH_ENTRIES: Final = ("ml.batch.__main__", "ml.batch.volume")
+"""What batch prediction runs: in the training image, which has the libraries, but no part of a model's identity."""
 _TRAINING_TOOLS: Final = ("toolchain.paths", "toolchain.locks")  # what these import of the toolchain
 TRAINING_LOCK: Final = "requirements.txt"
 """The project's own lock: its hash is part of a model's identity, in a pod as on a person's machine."""
@@ -80,6 +82,7 @@ def _training_files(root: Path) -> dict[Path, Path]:
     files = {Path(name): recipe / name for name in ("Dockerfile", "requirements.txt")}
     package = problem_package(root)
     ours = {*source_files(root, TRAINING_ENTRIES), *source_files(root, _TRAINING_TOOLS), *source_files(root, [package])}
+    ours |= set(source_files(root, BATCH_ENTRIES))
     ours |= {path.relative_to(root) for folder in _hashed(root, package) for path in _members(folder)}
     return files | {Path("app") / path: root / path for path in [*ours, Path(TRAINING_LOCK)]}
 

@@ -25,6 +25,7 @@ POD_SECURITY_VERSION: Final = "v1.34"
 ACCOUNTS: Final[Mapping[str, str]] = {
     "alertmanager": "monitoring",
     names.ANALYSIS: "delivery",
+    names.BATCH: "batch",
     "drift-check": "drift",
     "kube-state-metrics": "monitoring",
     "mlflow": "tracking",

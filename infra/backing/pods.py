@@ -136,6 +136,7 @@ def pod_spec(  # noqa: PLR0913  (all keyword-only, one per part of a pod)
     *,
     service_account: pulumi.Input[str],
     containers: Sequence[ContainerArgs],
+    init_containers: Sequence[ContainerArgs] = (),
     volumes: Sequence[VolumeArgs] = (),
     grace_s: int = 30,
     restart_policy: str | None = None,
@@ -147,6 +148,7 @@ def pod_spec(  # noqa: PLR0913  (all keyword-only, one per part of a pod)
     Args:
         service_account: The component's own account; never `default`.
         containers: From `container`.
+        init_containers: The same; each runs to its end, in order, before `containers` start.
         volumes: From `scratch`, `secret_volume`, `config_volume`, `claim_volume`.
         grace_s: Seconds between SIGTERM and SIGKILL; preStop counts in it.
         restart_policy: `Never` for Jobs; None leaves the workload's default.
@@ -159,6 +161,7 @@ def pod_spec(  # noqa: PLR0913  (all keyword-only, one per part of a pod)
         enable_service_links=False,
         security_context=pod_security_context(),
         containers=list(containers),
+        init_containers=list(init_containers) or None,
         volumes=list(volumes),
         termination_grace_period_seconds=grace_s,
         restart_policy=restart_policy,

@@ -20,10 +20,11 @@ from infra.delivery.proof import SwitchProof, switch_proof_hook
 from infra.delivery.slot import ModelSlot, ModelSlotArgs
 from infra.delivery.switch import Switch, SwitchArgs
 from infra.foundation import Foundation
-from infra.names import ANALYSIS, LIVE_SERVICE, PREVIEW_SERVICE, SMOKE, Slot
+from infra.names import ANALYSIS, BATCH, LIVE_SERVICE, PREVIEW_SERVICE, SMOKE, TRAINING_IMAGE, Slot
 from infra.release import Evidence
 from infra.settings import Settings
 from infra.slots import Plan
+from infra.workloads.batch import Batch, BatchArgs
 from infra.workloads.drift import DriftCheck, DriftCheckArgs
 from ml.security.image import scan_image
 from ml.stack import ledger
@@ -62,9 +63,12 @@ class Model(pulumi.ComponentResource):
         smoked = {slot: self._smoke(slot, one, args) for slot, one in slots.items()}
         live = args.plan.live
         switch = self._switch(args, objects, after=[slots[live], smoked[live]])
+        proven: pulumi.Resource = switch.live
         if watched(args.settings.analysis.enabled, args.plan, args.evidence):
-            self._analysis(args, slots[live], switch)
+            proven = self._analysis(args, slots[live], switch)
         self._drift_check(args)
+        if args.settings.batch.enabled:
+            self._batch(args, slots[live], after=[proven])
         self.live = switch.live_slot
         self.slots = {slot: {"release": one.release, "image": one.image} for slot, one in slots.items()}
         self.urls = {LIVE_SERVICE: switch.live_url, PREVIEW_SERVICE: switch.preview_url}
@@ -166,6 +170,22 @@ class Model(pulumi.ComponentResource):
                 live_slot=args.plan.live,
                 schedule=args.settings.drift_schedule,
                 prometheus_url=args.foundation.prometheus_url,
+            ),
+            pulumi.ResourceOptions(parent=self),
+        )
+
+    def _batch(self, args: ModelArgs, runs: ModelSlot, after: Sequence[pulumi.Resource]) -> Batch:
+        """Once the release keeps the traffic: what was refused or rolled back predicts nothing."""
+        return Batch(
+            BATCH,
+            BatchArgs(
+                namespace=args.foundation.namespace,
+                settings=args.settings.batch,
+                image=args.images.platform[TRAINING_IMAGE],
+                model_image=runs.image,
+                service_account=args.foundation.accounts[BATCH],
+                storage_class=args.settings.storage.storage_class,
+                after=after,
             ),
             pulumi.ResourceOptions(parent=self),
         )

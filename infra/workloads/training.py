@@ -15,10 +15,6 @@ from pulumi_kubernetes.batch.v1 import (
     Job,
     JobSpecArgs,
     JobTemplateSpecArgs,
-    PodFailurePolicyArgs,
-    PodFailurePolicyOnExitCodesRequirementArgs,
-    PodFailurePolicyOnPodConditionsPatternArgs,
-    PodFailurePolicyRuleArgs,
 )
 from pulumi_kubernetes.core.v1 import ContainerArgs, PodSpecArgs, VolumeArgs
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
@@ -26,7 +22,7 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from infra.backing.pods import Resources, container, mount, pod_spec, scratch, secret_volume
 from infra.backing.workloads import Identity
 from infra.training_settings import TrainingSettings
-from ml.errors import ConfigError, DataError, GateError, UsageError
+from infra.workloads.indexed import KEEP_S, TRIES, failure_policy
 from ml.training.plan import SEED
 
 SEARCH: Final = "search"
@@ -37,10 +33,6 @@ DRIFT_SCHEDULE: Final = "43 * * * *"
 
 _ADDRESS: Final = "postgresql+psycopg2://training@{0}/" + DATABASE
 _SPARE_S: Final = 1800  # beyond the search's own minutes: pulling the image, loading the data, the trial that runs
-_KEEP_S: Final = 7 * 24 * 3600
-_TRIES: Final = 5  # of one index: a pod that is killed again and again is no accident
-# Asking again gives the same answer: wrong arguments, refused by evidence, data, configuration.
-_PERMANENT: Final = sorted({kind.exit_code for kind in (UsageError, GateError, DataError, ConfigError)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,10 +89,10 @@ class Training(pulumi.ComponentResource):
                 completion_mode="Indexed",
                 completions=settings.workers,
                 parallelism=settings.workers,
-                backoff_limit_per_index=_TRIES,
+                backoff_limit_per_index=TRIES,
                 active_deadline_seconds=settings.minutes * 60 + _SPARE_S,
-                ttl_seconds_after_finished=_KEEP_S,
-                pod_failure_policy=_failure_policy(),
+                ttl_seconds_after_finished=KEEP_S,
+                pod_failure_policy=failure_policy(SEARCH),
                 template=of.template(_search_pod(args)),
             ),
             opts=of.opts,
@@ -128,24 +120,6 @@ class Training(pulumi.ComponentResource):
             ),
             opts=of.opts,
         )
-
-
-def _failure_policy() -> PodFailurePolicyArgs:
-    return PodFailurePolicyArgs(
-        rules=[
-            # A drained node is nobody's fault, so it costs none of the index's tries.
-            PodFailurePolicyRuleArgs(
-                action="Ignore",
-                on_pod_conditions=[PodFailurePolicyOnPodConditionsPatternArgs(type="DisruptionTarget", status="True")],
-            ),
-            PodFailurePolicyRuleArgs(
-                action="FailJob",
-                on_exit_codes=PodFailurePolicyOnExitCodesRequirementArgs(
-                    container_name=SEARCH, operator="In", values=_PERMANENT
-                ),
-            ),
-        ],
-    )
 
 
 def _search_pod(args: TrainingArgs) -> PodSpecArgs:

@@ -94,7 +94,18 @@ def test_the_training_image_holds_the_code_that_trains_under_the_same_identity()
 
     assert identity(folder) == identity(ROOT)
     assert not (folder / "infra").exists()
-    assert not (folder / "ml" / "serving").exists()
+    assert not (folder / "ml" / "serving" / "server.py").exists(), "a model is predicted with here, never served"
+
+
+@pytest.mark.integration
+def test_the_training_image_holds_what_a_batch_worker_imports():
+    folder = images.context(ROOT, "training") / "app"
+    environment = {"PYTHONPATH": str(folder), "PATH": "/usr/bin:/bin", "HOME": str(Path.home())}
+
+    for module in images.BATCH_ENTRIES:
+        command = [sys.executable, "-m", module.removesuffix(".__main__"), "--help"]
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
 
 
 def test_a_context_that_is_right_is_not_touched_and_leftovers_go(checkout):
