@@ -93,7 +93,7 @@ def _wait_for(path: Path) -> None:
     said = False
     while not path.is_file():
         if not said:
-            _say("waiting_for_input", path=str(path), next=f"mlp batch put FILE --as {path.name}")
+            _say("waiting_for_input", path=str(path), next="mlp batch put FILE")
         said = True
         time.sleep(_LOOK_EVERY_S)
 

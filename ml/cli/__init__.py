@@ -83,7 +83,7 @@ GROUPS: Mapping[str, Group] = {
     ),
     "batch": Group(
         target="ml.cli.batch:app",
-        words="predict a whole file",
+        words="predict a whole file, here or in a stack's cluster: status, put, get",
         example="mlp batch --help",
     ),
     "preview": Group(

@@ -1,9 +1,9 @@
-"""`mlp batch`: predict a whole file with a release, in this process."""
+"""`mlp batch`: predict a whole file with a release, in this process; and the runs over shards in a stack's cluster."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -11,15 +11,39 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from ml.batch.run import MAX_DEAD_SHARE, Options, predict_file
 from ml.batch.run import Progress as Report
+from ml.cli import batches
 from ml.errors import UsageError
 from ml.serving.bundle import load
 from ml.serving.settings import RELEASE_ID
 from toolchain.paths import repo_root
 
-app = typer.Typer(add_completion=False)
+_HERE = "file"
 
 
-@app.command()
+class _FileFirst(typer.core.TyperGroup):
+    """What is no command's name is a file to predict here: `mlp batch INPUT OUTPUT` needs no word in between."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in (*self.commands, *ctx.help_option_names):
+            args = [_HERE, *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    cls=_FileFirst,
+    help="""Predict a whole file with a release: here, or in a stack's cluster over shards.
+
+    Example: mlp batch flights.parquet late.parquet --release flights-0001 --keep id
+    """,
+)
+app.command()(batches.status)
+app.command()(batches.put)
+app.command()(batches.get)
+
+
+@app.command(_HERE)
 def batch(
     source: Annotated[
         Path, typer.Argument(metavar="INPUT", help="CSV (.csv, .csv.gz) or Parquet, one column a feature")
@@ -33,7 +57,9 @@ def batch(
         float, typer.Option(min=0.0, max=1.0, help="Write nothing when more rows than this share cannot be predicted")
     ] = MAX_DEAD_SHARE,
 ) -> None:
-    """Predict every row of a file; rows that cannot be predicted go to OUTPUT.dead.jsonl with the reason.
+    """Predict every row of a file here; the word `file` may be left out.
+
+    Rows that cannot be predicted go to OUTPUT.dead.jsonl with the reason.
 
     Example: mlp batch flights.parquet late.parquet --release flights-0001 --keep id
     """

@@ -7,9 +7,9 @@ from typing import Any
 
 from infra.names import NAME_LABEL, namespace
 from ml.errors import UsageError
+from ml.stack.jobs import last_words
 from ml.stack.objects import Objects
 
-_JOB_LABEL = "batch.kubernetes.io/job-name"
 _PREFIX = "search-"
 
 
@@ -57,8 +57,9 @@ def _is_ours(job: Mapping[str, Any]) -> bool:
 
 def _search(job: Mapping[str, Any], pods: list[Mapping[str, Any]]) -> Search:
     name, status = job["metadata"]["name"], job.get("status") or {}
-    mine = [pod for pod in pods if (pod["metadata"].get("labels") or {}).get(_JOB_LABEL) == name]
-    sections = [section for pod in mine if (section := _section(pod)) is not None]
+    sections = [
+        section for code, message in last_words(name, pods) if code == 0 and (section := _section(message)) is not None
+    ]
     return Search(
         study=name.removeprefix(_PREFIX),
         active=status.get("active") or 0,
@@ -68,15 +69,10 @@ def _search(job: Mapping[str, Any], pods: list[Mapping[str, Any]]) -> Search:
     )
 
 
-def _section(pod: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The termination message of a pod that ended well and laid out the trials; other pods have none."""
-    for container in (pod.get("status") or {}).get("containerStatuses") or []:
-        ended = (container.get("state") or {}).get("terminated") or {}
-        if ended.get("exitCode") == 0 and ended.get("message"):
-            try:
-                section = json.loads(ended["message"])
-            except ValueError:
-                continue
-            if isinstance(section, dict) and "best" in section:
-                return section
-    return None
+def _section(message: str) -> Mapping[str, Any] | None:
+    """What the pod that laid out the trials leaves when it ends well; other pods leave none."""
+    try:
+        section = json.loads(message)
+    except ValueError:
+        return None
+    return section if isinstance(section, dict) and "best" in section else None
