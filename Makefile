@@ -8,7 +8,7 @@ export PYTHONPYCACHEPREFIX := $(CURDIR)/.build/pycache
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up test setup check fmt fast integration properties e2e e2e-search e2e-switches e2e-degraded e2e-kills preview down clean lock bench bench-drift bench-serving bench-gate bench-scores bench-data fuzz workflow
+.PHONY: help up test setup check fmt fast integration properties e2e e2e-search e2e-switches e2e-degraded e2e-kills e2e-batch preview down clean lock bench bench-drift bench-serving bench-gate bench-scores bench-data bench-batch fuzz workflow
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 18
@@ -51,6 +51,9 @@ e2e-degraded: setup  ## releases that pass on paper and are bad: one is stopped 
 e2e-kills: setup  ## Pulumi killed at 50 moments of a release, then ten updates at once; some 40 min
 	$(BIN)/pytest -q -x -s -m e2e tests/e2e/test_kills.py
 
+e2e-batch: setup  ## a run over shards in the cluster whose worker is killed; some 15 min, not part of `make test`
+	$(BIN)/pytest -q -x -m e2e --durations 10 tests/e2e/test_batch.py
+
 fmt:             ## format and fix what can be fixed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -84,6 +87,9 @@ bench-scores: setup  ## how often the watch over a release's answers is wrong, a
 
 bench-data: setup  ## a file of 1 GB through mlp data validate and snapshot: where every row goes, memory, rows a second
 	$(BIN)/python -m benchmarks.data
+
+bench-batch: setup  ## a worker of a run over shards beside scikit-learn's own predict, one process each
+	$(BIN)/python -m benchmarks.batch
 
 fuzz: setup      ## ten minutes of each fuzzer on the model server: schemathesis on its document, atheris on its bytes
 	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS)

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tests.e2e.machine import Machine
 from tests.e2e.reads import STAGING, eventually
@@ -73,3 +74,19 @@ def _limit(container: str, quota_us: int) -> int:
             (group / "cpu.cfs_quota_us").write_text(str(quota_us))
             found += 1
     return found
+
+
+def process_of(pod: dict[str, Any], module: str) -> int | None:
+    """The process on this machine that runs a module of ours in the pod; its control group has the pod's uid."""
+    uid = pod["metadata"]["uid"]
+    uids = (uid.encode(), uid.replace("-", "_").encode())
+    return next((int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit() and _runs(p, module, uids)), None)
+
+
+def _runs(process: Path, module: str, uids: tuple[bytes, ...]) -> bool:
+    try:
+        group, command = (process / "cgroup").read_bytes(), (process / "cmdline").read_bytes()
+    except OSError:
+        return False
+    # Whole arguments: the module `ml.batch` is in the name of others as well.
+    return module.encode() in command.split(b"\0") and any(uid in group for uid in uids)

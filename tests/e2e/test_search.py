@@ -4,11 +4,11 @@ import json
 import os
 import re
 import signal
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.e2e.faults import process_of
 from tests.e2e.machine import Machine
 from tests.e2e.reads import STAGING, eventually
 
@@ -34,21 +34,6 @@ def pods(machine: Machine) -> list[dict[str, Any]]:
     return list(machine.kubectl("get", "pods", "-n", STAGING, "-l", f"job-name=search-{STUDY}")["items"])
 
 
-def process_of(pod: dict[str, Any]) -> int | None:
-    """The worker's process on this machine, found by the pod's uid in its control group."""
-    uid = pod["metadata"]["uid"]
-    names = (uid.encode(), uid.replace("-", "_").encode())
-    return next((int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit() and is_worker(p, names)), None)
-
-
-def is_worker(process: Path, uids: tuple[bytes, ...]) -> bool:
-    try:
-        group, command = (process / "cgroup").read_bytes(), (process / "cmdline").read_bytes()
-    except OSError:
-        return False
-    return b"ml.training.worker" in command and any(uid in group for uid in uids)
-
-
 def start_search(machine: Machine) -> None:
     wanted = {"study": STUDY, "through": THROUGH, "trials": TRIALS, "workers": WORKERS, "minutes": 30}
     for name, value in wanted.items():
@@ -65,7 +50,7 @@ def kill_one_in_a_trial(machine: Machine) -> str:
     eventually(lambda: bool(sql(machine, RUNNING.format(study=STUDY))), 420)
     for _ in range(20):
         for pod in pods(machine):
-            pid = process_of(pod)
+            pid = process_of(pod, "ml.training.worker")
             if pid is None:
                 continue
             os.kill(pid, signal.SIGSTOP)
