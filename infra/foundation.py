@@ -45,7 +45,8 @@ class Foundation(pulumi.ComponentResource):
     prometheus_url: pulumi.Output[str]
     mlflow_url: pulumi.Output[str]
     database: pulumi.Output[str]
-    """These three inside the cluster."""
+    push_url: pulumi.Output[str]
+    """These four inside the cluster."""
     urls: Mapping[str, pulumi.Output[str]]
     """What people open: from outside where a Service can be reached from there, else inside the cluster."""
 
@@ -66,6 +67,7 @@ class Foundation(pulumi.ComponentResource):
         self.namespace, self.accounts = walls.namespace, walls.accounts
         self.key_secret, self.key_hashes_secret = credentials.key, credentials.key_hashes
         self.prometheus_url, self.mlflow_url = monitoring.prometheus_url, tracking.url
+        self.push_url = monitoring.push_url
         self.urls = {
             "mlflow": url(tracking.service, args.node_host),
             "prometheus": url(monitoring.prometheus_service, args.node_host),
@@ -122,6 +124,7 @@ class Foundation(pulumi.ComponentResource):
                 mlflow_secret=credentials.mlflow,
                 mlflow_url=self.mlflow_url,
                 prometheus_url=self.prometheus_url,
+                push_url=self.push_url,
             ),
             pulumi.ResourceOptions(parent=self),
         )
@@ -140,6 +143,7 @@ class Foundation(pulumi.ComponentResource):
                     alertmanager=accounts["alertmanager"],
                     node_exporter=accounts["node-exporter"],
                     state_metrics=accounts["kube-state-metrics"],
+                    pushgateway=accounts["pushgateway"],
                 ),
                 storage=settings.storage.prometheus,
                 storage_class=settings.storage.storage_class,

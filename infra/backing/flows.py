@@ -57,6 +57,9 @@ FLOWS: Final[tuple[Flow, ...]] = (
     flow("search", "postgres", 5432, "the study that the workers share"),
     flow("retrain", "mlflow", 5000, "the candidate, and when the last one was trained"),
     flow("retrain", "prometheus", 9090, "whether the drift alert fires"),
+    flow("batch", "pushgateway", 9091, "the sum of a run"),
+    flow("retrain", "pushgateway", 9091, "what became of the rows it trained on"),
+    flow("prometheus", "pushgateway", 9091, "scrape"),
     flow("kube-state-metrics", API_SERVER, 6443, "the state of the namespace's objects"),
     flow("alertmanager", WEBHOOK, 443, "notifications"),
 )

@@ -20,6 +20,7 @@ from infra.backing.pods import (
     scratch,
     secret_volume,
 )
+from infra.backing.pushes import Pushgateway, PushgatewayArgs
 from infra.backing.workloads import Exposure, Identity, claim, config, deployment, scrape_service, service
 from infra.config_reader import size_bytes
 from infra.names import SLOTS, Slot
@@ -42,6 +43,7 @@ class Accounts:
     alertmanager: pulumi.Input[str]
     node_exporter: pulumi.Input[str]
     state_metrics: pulumi.Input[str]
+    pushgateway: pulumi.Input[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,12 +80,14 @@ class MonitoringArgs:
 
 
 class Monitoring(pulumi.ComponentResource):
-    """Prometheus with its volume, Alertmanager, node-exporter and kube-state-metrics."""
+    """Prometheus with its volume, Alertmanager, the exporters and the Pushgateway."""
 
     prometheus_url: pulumi.Output[str]
     """Address inside the cluster, known once Prometheus is ready."""
     alertmanager_url: pulumi.Output[str]
     """Address inside the cluster, known once Alertmanager is ready."""
+    push_url: pulumi.Output[str]
+    """Where jobs that end leave their figures; inside the cluster."""
     prometheus_service: Service
     alertmanager_service: Service
 
@@ -104,6 +108,11 @@ class Monitoring(pulumi.ComponentResource):
             ),
             within,
         )
+        self.push_url = Pushgateway(
+            f"{name}-pushgateway",
+            PushgatewayArgs(namespace=args.namespace, image=args.image, service_account=args.accounts.pushgateway),
+            within,
+        ).url
         for slot in SLOTS:
             self._slot_targets(slot, args)
         self.alertmanager_service, self.alertmanager_url = self._alertmanager(args)

@@ -32,6 +32,7 @@ ACCOUNTS: Final[Mapping[str, str]] = {
     "node-exporter": "monitoring",
     "postgres": "storage",
     "prometheus": "monitoring",
+    "pushgateway": "monitoring",
     "retrain": "training",
     "search": "training",
     names.SMOKE: "delivery",

@@ -184,6 +184,7 @@ class Model(pulumi.ComponentResource):
                 image=args.images.platform[TRAINING_IMAGE],
                 model_image=runs.image,
                 service_account=args.foundation.accounts[BATCH],
+                push_url=args.foundation.push_url,
                 storage_class=args.settings.storage.storage_class,
                 after=after,
             ),

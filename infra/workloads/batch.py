@@ -41,6 +41,8 @@ class BatchArgs:
     model_image: pulumi.Input[str]
     """Of the live slot, by digest: its release is what predicts."""
     service_account: pulumi.Input[str]
+    push_url: pulumi.Input[str]
+    """The Pushgateway's."""
     storage_class: str = ""
     after: Sequence[pulumi.Resource] = ()
     """What must be there before a run starts; a child does not inherit it from the component's options."""
@@ -119,7 +121,7 @@ def _release(args: BatchArgs) -> ContainerArgs:
 
 def _worker(args: BatchArgs) -> ContainerArgs:
     settings = args.settings
-    words = [
+    words: list[pulumi.Input[str]] = [
         f"--run={settings.run}",
         f"--release-dir={_RELEASE}/model",
         f"--input={_VOLUME}/{settings.input}",
@@ -128,6 +130,7 @@ def _worker(args: BatchArgs) -> ContainerArgs:
         f"--format={settings.format}",
         f"--max-dead-share={settings.max_dead_share:g}",
         "--wait",
+        pulumi.Output.format("--push={0}", args.push_url),
         "--result=/dev/termination-log",
     ]
     if settings.keep:

@@ -55,6 +55,8 @@ class TrainingArgs:
     """Secret with the keys `username` and `password`."""
     mlflow_url: pulumi.Input[str]
     prometheus_url: pulumi.Input[str]
+    push_url: pulumi.Input[str]
+    """The Pushgateway's."""
     resources: Resources = field(
         default_factory=lambda: Resources(
             cpu_request="200m", memory_request="512Mi", cpu_limit="1", memory_limit="1536Mi", ephemeral_limit="1Gi"
@@ -147,6 +149,7 @@ def _retrain_pod(args: TrainingArgs, reason: str) -> PodSpecArgs:
         f"--reason={reason}",
         pulumi.Output.format("--mlflow={0}", args.mlflow_url),
         pulumi.Output.format("--prometheus={0}", args.prometheus_url),
+        pulumi.Output.format("--push={0}", args.push_url),
         "--login=/run/secrets/mlflow",
         f"--trials={args.settings.trials}",
         f"--minutes={args.settings.minutes}",

@@ -19,6 +19,7 @@ from ml.batch.run import MAX_DEAD_SHARE
 from ml.batch.shards import FORMATS
 from ml.batch.worker import Run, open_run, predict_shard
 from ml.errors import ConfigError, PipelineError, UsageError
+from ml.pushed import gauge, push
 from ml.serving.bundle import Bundle, load
 
 INDEX = "JOB_COMPLETION_INDEX"
@@ -51,6 +52,9 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--keep", default="", help="input columns to copy, separated by commas")
     found.add_argument("--max-dead-share", type=float, default=MAX_DEAD_SHARE, help="of all rows of the run")
     found.add_argument("--wait", action="store_true", help="for an input that is not there yet, for ever")
+    found.add_argument(
+        "--push", default="", help="the Pushgateway that the sum goes to, such as http://pushgateway:9091"
+    )
     found.add_argument("--result", type=Path, help="the summary is written here as well, once it is known")
     return found
 
@@ -74,7 +78,7 @@ def _work(given: argparse.Namespace) -> None:
     _say("shard_started", run=given.run, shard=given.index, fingerprint=str(opened.fingerprint))
     receipt = predict_shard(opened, given.index, _Progress(given.run, given.index))
     _say("shard_done", run=given.run, shard=given.index, predicted=receipt.predicted, dead=receipt.dead)
-    summary = gather(opened, given.max_dead_share)
+    summary = gather(opened, given.max_dead_share, lambda counted: _push(given, _rows(counted, given)))
     if summary is not None:
         _finish(given, summary)
 
@@ -113,8 +117,22 @@ class _Progress:
 def _finish(given: argparse.Namespace, summary: Summary) -> None:
     facts = {"run": given.run, "rows": summary.rows, "predicted": summary.predicted, "dead": summary.dead}
     _say("run_complete", **facts, release=summary.fingerprint.release, worker_seconds=summary.worker_seconds)
+    words = "When the run was last complete."
+    success = gauge("ml_batch_last_success_timestamp_seconds", words, {"": summary.finished})
+    _push(given, _rows(summary, given) + success)
     if given.result is not None:
         given.result.write_bytes(msgspec.json.encode({**facts, "shards": summary.fingerprint.shards}))
+
+
+def _rows(counted: Summary, given: argparse.Namespace) -> str:
+    values = {"predicted": counted.predicted, "dead": counted.dead}
+    limit = gauge("ml_batch_max_dead_share", "Of all rows, that the run allows.", {"": given.max_dead_share})
+    return gauge("ml_batch_rows", "Rows of the run, by what became of them.", values, "outcome") + limit
+
+
+def _push(given: argparse.Namespace, text: str) -> None:
+    if given.push:
+        push(given.push, {"job": "batch", "run": given.run}, text)
 
 
 def _say(event: str, **fields: object) -> None:

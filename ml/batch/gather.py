@@ -6,6 +6,7 @@ the counts.
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -37,11 +38,18 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """Path below the folder -> SHA-256, of every part and every file of dead letters."""
 
 
-def gather(opened: Opened, max_dead_share: float) -> Summary | None:
+def gather(
+    opened: Opened, max_dead_share: float, counted: Callable[[Summary], None] = lambda _summary: None
+) -> Summary | None:
     """The summary, written if the last receipt has come; None when a shard is not done yet.
 
     Every worker calls this after its shard. Of those that see all receipts the first writes the summary. One that is
     killed before it could do so has not ended well: its successor finds the shard done and gathers.
+
+    Args:
+        opened: The run.
+        max_dead_share: Of all rows, in [0, 1].
+        counted: Is told the sum of a run that is whole, before its dead rows are judged.
 
     Raises:
         DataError: `ML-BATCH-003` too many dead rows, `-009` the parts are not what the receipts say.
@@ -56,6 +64,7 @@ def gather(opened: Opened, max_dead_share: float) -> Summary | None:
         if len(done) < len(receipts):
             return None
         summary = _summary(opened, done)
+        counted(summary)
         _judge(folder, summary, max_dead_share)
         write(folder / SUMMARY, summary)
         return summary

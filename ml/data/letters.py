@@ -127,6 +127,10 @@ class DeadLetters:
         latest = self._latest()
         return 0 if latest is None else latest.stat().st_size
 
+    def metrics(self) -> str:
+        """What it holds, in the Prometheus text format; of an empty store the zeros."""
+        return metrics(self.read(), self.size())
+
     def add(self, letters: Sequence[Letter], *, dropped: int = 0) -> None:
         """Keep these; one that is there already gains an attempt.
 

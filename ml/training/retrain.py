@@ -8,7 +8,7 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +17,7 @@ import httpx
 
 from ml.errors import ConfigError, DataError, PipelineError, TransientError
 from ml.problem import Problem, by_package
+from ml.pushed import gauge, push
 from ml.training.plan import DEFAULT_MINUTES, DEFAULT_TRIALS, SAMPLERS, SEED, SearchPlan
 
 REASONS: Final = ("schedule", "drift", "forced")
@@ -44,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--mlflow", required=True, help="such as http://mlflow:5000")
     found.add_argument("--login", type=Path, help="folder with the files username and password")
     found.add_argument("--prometheus", help="where the drift alert is looked up; needed with --reason drift")
+    found.add_argument("--push", help="the Pushgateway that is told what became of the rows")
     found.add_argument("--through", help="last month to train on; by default the newest that has a month after it")
     found.add_argument("--trials", type=int, default=DEFAULT_TRIALS)
     found.add_argument("--minutes", type=float, default=DEFAULT_MINUTES)
@@ -82,10 +84,28 @@ def retrain(given: argparse.Namespace, now: datetime) -> dict[str, Any]:
             )  # fmt: skip
         except DataError as error:
             log_refused(problem.name, error, reason=given.reason, now=now, letters=store.file(), **server)
+            _push(given, problem, store, held=False, rows={})
             raise
         run_id = log_candidate(candidate, reason=given.reason, now=now, letters=store.file(), **server)
+    _push(given, problem, store, held=True, rows=rows_of(candidate.data["ledger"]))
     facts = {"through": through, "metrics": candidate.metrics, "model_sha256": candidate.files["model.onnx"]}
     return {"retrained": True, "run": run_id, "reason": given.reason, **facts}
+
+
+def rows_of(ledger: Mapping[str, Any]) -> dict[str, int]:
+    """What became of the rows that it trained on, by the data's own ledger."""
+    found = {part: sum(ledger[part].values()) for part in ("dropped", "rejected")}
+    return {"accepted": ledger["accepted"], **found}
+
+
+def _push(given: argparse.Namespace, problem: Problem, store: Any, *, held: bool, rows: Mapping[str, float]) -> None:
+    """Tell the gateway what became of the data; the letters themselves are in MLflow, with the run."""
+    if given.push is None:
+        return
+    text = gauge("ml_data_contract_held", "Whether the newest data kept the contract.", {"": int(held)})
+    if rows:
+        text += gauge("ml_data_rows", "Rows of the newest data, by what became of them.", rows, "outcome")
+    push(given.push, {"job": "retrain", "problem": problem.name}, text + store.metrics())
 
 
 def why_not(now: datetime, last: datetime | None, *, forced: bool) -> str | None:

@@ -19,7 +19,7 @@ from toolchain.tools import debian, download, gobuild, links, locate, store
 __all__ = ["CLIENT", "CLUSTER", "NAMED_CLUSTER", "ensure"]
 
 CLIENT = ("pulumi", "pulumi-resource-kubernetes", "pulumi-language-python", "pulumi-resource-docker", "actionlint",
-          "promtool")  # fmt: skip
+          "promtool", "pushgateway")  # fmt: skip
 """What every machine needs."""
 CLUSTER = ("kubernetes", "coredns", "metrics-server", "kube-state-metrics")
 """What the local cluster and its images need; `kubernetes` brings `kubectl`."""

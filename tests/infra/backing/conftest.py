@@ -66,6 +66,7 @@ def build_monitoring(walls: Namespace, webhook_url: str, runbook_base: str) -> N
                 alertmanager=accounts["alertmanager"],
                 node_exporter=accounts["node-exporter"],
                 state_metrics=accounts["kube-state-metrics"],
+                pushgateway=accounts["pushgateway"],
             ),
             storage="10Gi",
             prometheus_exposure=Exposure(type="NodePort", node_port=30900),

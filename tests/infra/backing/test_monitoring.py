@@ -134,6 +134,7 @@ def test_components_announce_where_they_are(platform):
         "ml-pipeline:backing:Namespace",
         "ml-pipeline:backing:NodeExporter",
         "ml-pipeline:backing:Postgres",
+        "ml-pipeline:backing:Pushgateway",
         "ml-pipeline:backing:StateMetrics",
         "ml-pipeline:backing:Tracking",
     }

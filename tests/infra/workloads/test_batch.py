@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 
+from infra.backing.flows import FLOWS
 from infra.batch_settings import BatchSettings
 from infra.workloads.batch import Batch, BatchArgs
 from ml.batch import __main__ as worker
@@ -21,6 +22,7 @@ def build(settings=RUN):
             image=TRAINING,
             model_image=SERVING,
             service_account="batch",
+            push_url="http://pushgateway:9091",
             storage_class="fast",
         ),
     )
@@ -64,6 +66,7 @@ def test_the_worker_takes_the_arguments_it_is_given(deploy):
     assert one["command"] == ["python3", "-m", "ml.batch"]
     assert (str(given.input), str(given.output)) == ("/volume/in/june.parquet", "/volume/june")
     assert (given.shards, given.keep, given.format, given.wait) == (6, "id,flight", "parquet", True)
+    assert given.push == "http://pushgateway:9091"
     assert (str(given.release_dir), str(given.result)) == ("/release/model", "/dev/termination-log")
 
 
@@ -117,3 +120,7 @@ def test_nothing_runs_unless_it_is_asked_for(settings):
 
 def test_more_places_than_shards_are_not_asked_for(deploy):
     assert job(deploy, replace(RUN, shards=2, parallelism=5)).inputs["spec"]["parallelism"] == 2
+
+
+def test_the_network_lets_a_run_leave_its_sum_and_nothing_else():
+    assert [(flow.target, flow.port) for flow in FLOWS if flow.source == "batch"] == [("pushgateway", 9091)]

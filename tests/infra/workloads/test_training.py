@@ -26,6 +26,7 @@ def build(settings=SEARCH):
             mlflow_secret="mlflow-auth",
             mlflow_url="http://mlflow.ml-staging.svc:5000",
             prometheus_url="http://prometheus:9090",
+            push_url="http://pushgateway:9091",
         ),
     )
 
@@ -125,4 +126,4 @@ def test_retraining_runs_by_schedule_and_by_the_drift_alert_one_at_a_time(deploy
 
 def test_the_network_lets_a_search_reach_the_database_and_nothing_else():
     assert [(f.target, f.port) for f in FLOWS if f.source == "search"] == [("postgres", 5432)]
-    assert {f.target for f in FLOWS if f.source == "retrain"} == {"mlflow", "prometheus"}
+    assert {f.target for f in FLOWS if f.source == "retrain"} == {"mlflow", "prometheus", "pushgateway"}

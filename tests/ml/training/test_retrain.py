@@ -90,7 +90,8 @@ def run(monkeypatch, tmp_path, capsys):
         printed = capsys.readouterr()
         return code, json.loads(printed.out) if printed.out else printed.err
 
-    call.letters, call.refused = [], []
+    call.letters, call.refused, call.pushed = [], [], []
+    monkeypatch.setattr(retrain, "push", lambda url, group, text: call.pushed.append((url, group, text)))
     return call
 
 
@@ -100,10 +101,14 @@ def test_what_was_rejected_outlives_the_pod(run, monkeypatch, bad_rows, code):
     data.loc[: bad_rows - 1, "kind"] = "unheard of"
     monkeypatch.setattr(retrain, "by_package", lambda _package: problem(data))
 
-    ended = run("--reason=schedule")[0]
+    ended = run("--reason=schedule", "--push=http://p")[0]
 
     (letters,) = run.letters
+    (pushed,) = run.pushed
     assert ended == code
+    assert pushed[:2] == ("http://p", {"job": "retrain", "problem": "toy"})
+    assert f"ml_data_contract_held {0 if code else 1}\n" in pushed[2]
+    assert (f'ml_data_rows{{outcome="rejected"}} {bad_rows}\n' in pushed[2]) == (code == 0)
     assert run.refused == ([("toy", "ML-DATA-004", "schedule")] if code else [])
     assert (0 if letters is None else letters.read_text().count("unknown_category")) == bad_rows
 
