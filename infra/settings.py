@@ -6,7 +6,7 @@ a test holds the two together. Everything after `load_settings()` sees plain val
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -201,11 +201,15 @@ def parse(values: Mapping[str, object], stack: str) -> Settings:
     )
     reader.finish()
     _check_together(settings, reader)
-    if reader.problems:
-        listed = "".join(f"\n  - {problem}" for problem in reader.problems)
-        noun = "problem" if len(reader.problems) == 1 else "problems"
-        raise ConfigError("ML-CONF-001", f"stack {stack!r}: {len(reader.problems)} configuration {noun}{listed}")
+    _refuse(reader.problems, stack)
     return settings
+
+
+def _refuse(problems: Sequence[str], stack: str) -> None:
+    if problems:
+        listed = "".join(f"\n  - {problem}" for problem in problems)
+        noun = "problem" if len(problems) == 1 else "problems"
+        raise ConfigError("ML-CONF-001", f"stack {stack!r}: {len(problems)} configuration {noun}{listed}")
 
 
 def _slots(reader: Reader) -> dict[Slot, SlotSettings]:

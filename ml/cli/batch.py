@@ -17,33 +17,33 @@ from ml.serving.bundle import load
 from ml.serving.settings import RELEASE_ID
 from toolchain.paths import repo_root
 
-_HERE = "file"
-
 
 class _FileFirst(typer.core.TyperGroup):
     """What is no command's name is a file to predict here: `mlp batch INPUT OUTPUT` needs no word in between."""
 
+    implied = "file"
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and args[0] not in (*self.commands, *ctx.help_option_names):
-            args = [_HERE, *args]
+            args = [self.implied, *args]
         return super().parse_args(ctx, args)
 
 
-app = typer.Typer(
-    add_completion=False,
-    no_args_is_help=True,
-    cls=_FileFirst,
-    help="""Predict a whole file with a release: here, or in a stack's cluster over shards.
-
-    Example: mlp batch flights.parquet late.parquet --release flights-0001 --keep id
-    """,
-)
+app = typer.Typer(add_completion=False, no_args_is_help=True, cls=_FileFirst)
 app.command()(batches.status)
 app.command()(batches.put)
 app.command()(batches.get)
 
 
-@app.command(_HERE)
+@app.callback()
+def group() -> None:
+    """Predict a whole file with a release: here, or in a stack's cluster over shards.
+
+    Example: mlp batch flights.parquet late.parquet --release flights-0001 --keep id
+    """
+
+
+@app.command(_FileFirst.implied)
 def batch(
     source: Annotated[
         Path, typer.Argument(metavar="INPUT", help="CSV (.csv, .csv.gz) or Parquet, one column a feature")

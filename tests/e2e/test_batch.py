@@ -45,7 +45,7 @@ def victim(machine: Machine) -> tuple[str, int] | None:
 
 def halted_in_the_middle(pid: int) -> bool:
     """Let a halted worker go on, and halt it again once it has written a part of its part."""
-    folder = Path(f"/proc/{pid}/root/volume/{RUN}")
+    folder = Path("/proc", str(pid), "root", "volume", RUN)
     os.kill(pid, signal.SIGCONT)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:

@@ -51,7 +51,9 @@ def _missing_in_mlp(words: Sequence[str]) -> str | None:
     while hasattr(command, "commands") and rest and not rest[0].startswith("-"):
         path = f"{path} {rest[0]}"
         if rest[0] not in command.commands:
-            return path
+            if not hasattr(command, "implied"):
+                return path
+            rest.insert(0, command.implied)
         command, rest = command.commands[rest[0]], rest[1:]
     options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
     for word in rest:

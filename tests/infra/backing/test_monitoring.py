@@ -51,6 +51,24 @@ def test_the_colour_of_a_target_comes_from_the_name_that_was_asked_for():
         assert found[1] in {"blue", "green"}
 
 
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("ml_batch_rows", True),
+        ("ml_data_contract_held", True),
+        ("ml_requests_total", False),
+        ("ml_prediction_duration_seconds_bucket", False),
+        ("kube_job_failed", False),
+        ("x_ml_batch_rows", False),
+    ],
+)
+def test_nobody_can_push_what_a_release_is_judged_by(name, kept):
+    (rule,) = scrape_jobs()["pushgateway"]["metric_relabel_configs"]
+
+    assert (rule["action"], rule["source_labels"]) == ("keep", ["__name__"])
+    assert (re.fullmatch(rule["regex"], name) is not None) == kept
+
+
 def test_configuration_and_rules_are_immutable_and_automatically_named_so_a_change_rolls_the_pod(platform):
     names = {one.name for one in platform.of("ConfigMap")}
 

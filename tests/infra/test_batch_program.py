@@ -1,0 +1,32 @@
+"""What batch prediction adds to the whole program."""
+
+from tests.infra.conftest import CHECKOUT
+from tests.infra.test_program import slots
+
+
+def test_a_batch_run_brings_the_training_image_a_volume_and_its_job_after_the_analysis(program, checkout):
+    checkout.release("flights-0001")
+    for name in ("pyproject.toml", "requirements.txt", "toolchain"):
+        (checkout.root / name).symlink_to(CHECKOUT / name)
+    batch = '{"run": "june", "input": "june.parquet", "size": "1Gi"}'
+    done = program(config={"slots": slots(blue="flights-0001"), "batch": batch})
+
+    job = done.one("Job", "batch-june")
+    pod = job.inputs["spec"]["template"]["spec"]
+    (copies,), (predicts,) = pod["initContainers"], pod["containers"]
+    assert copies["image"] == done.exports["slots"]["blue"]["image"]
+    assert "ml-pipeline/training@sha256:" in predicts["image"]
+    assert (
+        pod["volumes"][0]["persistentVolumeClaim"]["claimName"] == done.one("PersistentVolumeClaim", "batch").k8s_name
+    )
+    (analysis,) = [one.urn for one in done.of("Job") if one.k8s_name.startswith("analysis")]
+    assert analysis in job.depends_on
+
+
+def test_without_batch_there_is_neither_image_nor_volume_of_it(program, checkout):
+    checkout.release("flights-0001")
+    done = program(config={"slots": slots(blue="flights-0001")})
+
+    assert [one.type for one in done if one.k8s_name.startswith(("batch", "images-training"))] == [
+        done.one("ServiceAccount", "batch").type
+    ]
