@@ -54,6 +54,7 @@ PURE = (
     "ml/statistics/intervals.py",
     "ml/statistics/live.py",
     "ml/statistics/multiplicity.py",
+    "ml/batch/shards.py",
     "ml/configured.py",
     "ml/training/failures.py",
     "ml/training/folds.py",

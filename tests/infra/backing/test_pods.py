@@ -5,7 +5,7 @@ import pytest
 from policies.pods import violations
 
 POD_KINDS = ("Deployment", "StatefulSet", "DaemonSet")
-NAMES = ("alertmanager", "kube-state-metrics", "mlflow", "node-exporter", "postgres", "prometheus")
+NAMES = ("alertmanager", "kube-state-metrics", "mlflow", "node-exporter", "postgres", "prometheus", "pushgateway")
 
 
 def pods(platform):
