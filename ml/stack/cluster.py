@@ -88,8 +88,10 @@ def proven(found: Objects, stack: str) -> Proven:
 def platform_images(found: Objects) -> dict[str, str]:
     """The platform images that the stack's workloads run, by digest."""
     images: dict[str, str] = {}
-    for kind in ("deployment", "statefulset", "cronjob"):
-        for workload in found.every(kind):
+    # Of a Job the image may be an old one, and only a batch run or a search may have it at all: the newest Job counts,
+    # and what runs for good counts more.
+    for kind in ("job", "deployment", "statefulset", "cronjob"):
+        for workload in sorted(found.every(kind), key=_made):
             for image in _images(workload, kind):
                 name = image.partition("@")[0].rpartition("/")[2]
                 if name in KNOWN_IMAGES and f"{PROJECT}/{name}@" in image and _BY_DIGEST.fullmatch(image):
@@ -130,6 +132,10 @@ def _release(deployment: Mapping[str, Any]) -> str | None:
 def _image(deployment: Mapping[str, Any]) -> str | None:
     images = list(_images(deployment, "deployment"))
     return images[0] if images and _BY_DIGEST.fullmatch(images[0]) else None
+
+
+def _made(workload: Mapping[str, Any]) -> str:
+    return str(_dig(workload, "metadata").get("creationTimestamp", ""))
 
 
 def _images(workload: Mapping[str, Any], kind: str) -> Iterable[str]:

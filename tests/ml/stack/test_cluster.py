@@ -73,6 +73,24 @@ def test_platform_images_are_those_that_run_by_digest(space: Namespace) -> None:
     assert set(cluster.platform_images(space)) == {"postgres", "worker"}
 
 
+def a_job(name: str, digit: str, made: str) -> dict[str, object]:
+    pod = {"containers": [{"image": image(name, digit)}]}
+    return {"metadata": {"name": digit, "creationTimestamp": made}, "spec": {"template": {"spec": pod}}}
+
+
+def test_the_image_of_a_batch_run_is_promoted_the_newest_one_and_never_against_what_runs_for_good(
+    space: Namespace,
+) -> None:
+    space.objects["job", "1"] = a_job("training", "2", "2026-02-01T00:00:00Z")
+    space.objects["job", "2"] = a_job("training", "1", "2026-01-01T00:00:00Z")
+    space.objects["job", "3"] = a_job("worker", "3", "2026-03-01T00:00:00Z")
+
+    found = cluster.platform_images(space)
+
+    assert found["training"] == image("training", "2")
+    assert found["worker"] == image("worker", "b")
+
+
 def test_a_secret_is_decoded_and_a_missing_one_is_named(space: Namespace) -> None:
     space.secret("mlflow-auth", username="admin", password="p")
 
