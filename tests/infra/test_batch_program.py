@@ -1,7 +1,11 @@
 """What batch prediction adds to the whole program."""
 
+import pytest
+
 from tests.infra.conftest import CHECKOUT
 from tests.infra.test_program import slots
+
+pytestmark = pytest.mark.integration  # the whole program, with a build context of hundreds of files
 
 
 def test_a_batch_run_brings_the_training_image_a_volume_and_its_job_after_the_analysis(program, checkout):
@@ -21,12 +25,3 @@ def test_a_batch_run_brings_the_training_image_a_volume_and_its_job_after_the_an
     )
     (analysis,) = [one.urn for one in done.of("Job") if one.k8s_name.startswith("analysis")]
     assert analysis in job.depends_on
-
-
-def test_without_batch_there_is_neither_image_nor_volume_of_it(program, checkout):
-    checkout.release("flights-0001")
-    done = program(config={"slots": slots(blue="flights-0001")})
-
-    assert [one.type for one in done if one.k8s_name.startswith(("batch", "images-training"))] == [
-        done.one("ServiceAccount", "batch").type
-    ]

@@ -278,13 +278,12 @@ def test_urls_are_what_a_person_types(program, checkout):
     assert balanced["mlflow"] == "http://mlflow.ml-staging.svc:5000"
 
 
-def test_training_is_off_unless_asked_for(program, checkout):
+def test_training_and_batch_prediction_are_off_unless_asked_for(program, checkout):
     checkout.release("flights-0001")
     done = program(config={"slots": slots(blue="flights-0001")})
 
-    assert [one for one in done if "raining" in one.type or one.k8s_name.startswith(("search", "images-training"))] == [
-        done.one("ServiceAccount", "search")
-    ]
+    theirs = [one for one in done if "raining" in one.type or one.k8s_name.startswith(("search", "batch", "images-tr"))]
+    assert {one.urn for one in theirs} == {done.one("ServiceAccount", name).urn for name in ("search", "batch")}
 
 
 def test_a_search_brings_its_image_and_its_job(program, checkout):
