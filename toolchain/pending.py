@@ -1,11 +1,13 @@
 """What a killed `pulumi up` had begun to create: the state knows that it asked, and not whether it got it. Pure.
 
-Objects of a fixed name are simply asked for again. Those of a drawn name (Jobs, configuration by hash) would be made a
-second time under another name, and the first would stay behind for ever, so each that exists is taken into the state.
+Objects of a fixed name are simply asked for again. Those of a drawn name (Jobs, configuration) would be made a second
+time under another name, and the first would stay behind for ever. So each that exists is taken into the state; but
+where it was to replace an object that the state still has, taking it in would make the state forget the other one, and
+it is deleted instead: nothing can refer to it yet.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 PREFIX: Final = "kubernetes:"
@@ -21,6 +23,8 @@ class Pending:
     """As kubectl takes it, such as `Job.v1.batch`; empty for what is no object of the cluster."""
     namespace: str
     name: str
+    is_spare: bool = False
+    """Whether the state has another object in its place."""
 
     @property
     def provider_id(self) -> str:
@@ -31,7 +35,9 @@ class Pending:
 def pending_creates(deployment: Mapping[str, Any]) -> list[Pending]:
     """The creations of an exported state (`pulumi stack export`) that were under way when it was last written."""
     operations = deployment.get("pending_operations") or []
-    return [_pending(one["resource"]) for one in operations if one.get("type") == "creating"]
+    known = {str(one["urn"]): str(one.get("id") or "") for one in deployment.get("resources") or []}
+    begun = [_pending(one["resource"]) for one in operations if one.get("type") == "creating"]
+    return [replace(one, is_spare=known.get(one.urn, one.provider_id) != one.provider_id) for one in begun]
 
 
 def _pending(resource: Mapping[str, Any]) -> Pending:

@@ -86,22 +86,30 @@ class Stack:
         begun = pending_creates(exported.get("deployment") or {})
         if not begun:
             return
-        found = [one for one in begun if one.kind and self._exists(one)]
+        found = [one for one in begun if one.kind and self._kubectl("get", one, "--output=name")]
         print(f"An update was killed while it created {len(begun)} objects, {len(found)} of which exist", flush=True)
-        taken = [f"--import-pending-creates={word}" for one in found for word in (one.urn, one.provider_id)]
+        for spare in (one for one in found if one.is_spare):
+            self._kubectl("delete", spare)
+        taken = [
+            f"--import-pending-creates={word}"
+            for one in found
+            if not one.is_spare
+            for word in (one.urn, one.provider_id)
+        ]
         self.capture("refresh", "--yes", "--skip-preview", *taken, "--clear-pending-creates", "--stack", self.name)
 
-    def _exists(self, one: Pending) -> bool:
+    def _kubectl(self, verb: str, one: Pending, *options: str) -> str:
+        """What kubectl prints about one object; empty when there is none."""
         where = ["--namespace", one.namespace] if one.namespace else []
-        command = ["kubectl", "get", one.kind, one.name, *where, "--ignore-not-found", "--output=name"]
+        command = ["kubectl", verb, one.kind, one.name, *where, "--ignore-not-found", *options]
         done = subprocess.run(
             command, env=self.env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
             timeout=ASK_S,
         )  # fmt: skip
         if done.returncode:
-            message = f"stack {self.name}: the cluster cannot be asked for {one.kind} {one.provider_id}"
+            message = f"stack {self.name}: the cluster does not {verb} {one.kind} {one.provider_id}"
             raise SurroundingsError("ML-HOST-016", f"{message}: {done.stderr.strip()}", "kubectl get nodes")
-        return bool(done.stdout.strip())
+        return done.stdout.strip()
 
     def up(self, policy_pack: Path | None, deadline_s: float = UP_DEADLINE_S) -> None:
         """`pulumi up` with the policy pack, its output passed through.

@@ -44,3 +44,13 @@ def test_other_operations_are_done_again_by_the_next_update_and_need_nothing():
     assert pending_creates(state) == []
     assert pending_creates({}) == []
     assert pending_creates({"pending_operations": None}) == []
+
+
+def test_an_object_that_was_to_replace_another_is_spare_while_the_state_has_that_other():
+    token, urns = "kubernetes:core/v1:ConfigMap", [f"urn:pulumi:staging::p::t::{n}" for n in ("old", "same", "new")]
+    begun = [operation("creating", token, {"name": f"x-{urn[-3:]}", "namespace": "n"}, urn) for urn in urns]
+    known = [{"urn": urns[0], "id": "n/x-earlier"}, {"urn": urns[1], "id": "n/x-ame"}]
+
+    found = pending_creates({"pending_operations": begun, "resources": known})
+
+    assert [one.is_spare for one in found] == [True, False, False]
