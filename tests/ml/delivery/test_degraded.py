@@ -133,7 +133,7 @@ def bad(request, tmp_path: Path, keys_file: Path) -> Iterator[tuple[Server, Path
 
 
 def answered(server, hit):
-    row = usual_rows(1, float(hit), seed=5)[0]
+    row = usual_rows(SERVING, TRIGGER, 1, float(hit), seed=5)[0]
     return Caller(server.url, KEY).predict(Call(name="one", expected="finite", body={"features": row}))
 
 
