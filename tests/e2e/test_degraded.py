@@ -27,6 +27,7 @@ from tests.ml.delivery.rows import usual_rows
 
 pytestmark = pytest.mark.e2e
 
+UP = ("pulumi", "up", "--yes", "--skip-preview", "--stack", "staging")
 RUNS = int(os.environ.get("MLP_DEGRADED_RUNS", "5"))
 RESULT = ROOT / ".build" / "drills" / "degraded.json"
 TRIGGER = Trigger(feature="pressure", value=1013.37)  # sensors tell tenths
@@ -75,9 +76,7 @@ def test_a_release_that_fails_its_smoke_test_never_gets_traffic(machine: Machine
     at_the_end = Trigger(feature=TRIGGER.feature, value=pressure["maximum"])
     _stage(machine, "flights-0010", at_the_end, not_a_number)
     with Clients(PORT, stack, _rows(machine, 0.6), LOAD) as clients:
-        refused = machine.run(
-            "pulumi", "up", "--yes", "--skip-preview", "--stack", "staging", check=False, timeout_s=400
-        )
+        refused = machine.run(*UP, check=False, timeout_s=400)
 
     seen = clients.seen
     assert seen is not None
@@ -97,9 +96,7 @@ def test_a_release_that_degrades_only_under_traffic_is_rolled_back_by_itself(
     _stage(machine, kind.release, TRIGGER, kind.graft)
     with Clients(PORT, stack, _rows(machine, kind.share_hit), kind.load) as clients:
         time.sleep(20)  # what the champion did before is what the candidate is compared with
-        refused = machine.run(
-            "pulumi", "up", "--yes", "--skip-preview", "--stack", "staging", check=False, timeout_s=400
-        )
+        refused = machine.run(*UP, "--refresh", check=False, timeout_s=400)
         looks = [_look_again(machine, number) for number in range(RUNS - 1)]
     seen = clients.seen
     assert seen is not None

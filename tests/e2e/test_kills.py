@@ -24,6 +24,7 @@ from tests.e2e.two_releases import PORT, api_key, golden_rows, stage_second, two
 pytestmark = pytest.mark.e2e
 
 KILLS = int(os.environ.get("MLP_KILLS", "50"))
+MOST_S = 26 * 60  # what is not killed by then is said, and not waited for
 RACERS = 10
 RESULT = ROOT / ".build" / "drills" / "kills.json"
 OWNED = "deployments,services,jobs,configmaps,secrets,serviceaccounts,horizontalpodautoscalers,poddisruptionbudgets"
@@ -43,7 +44,10 @@ def test_killed_at_any_moment_one_command_brings_the_stack_to_one_release(
     whole_s = _whole_update_s(machine)
     moments, left = [], Counter[str]()
     with Clients(PORT, *stack, Load(kept=3, fresh=1, pause_s=0.05, piped_hz=1, limit=100_000)) as clients:
+        end = time.monotonic() + MOST_S
         for number in range(KILLS):
+            if time.monotonic() > end:
+                break
             _turn(machine)
             moment = draw.uniform(0.2, whole_s)
             killed = _kill_after(machine, moment)
@@ -57,14 +61,19 @@ def test_killed_at_any_moment_one_command_brings_the_stack_to_one_release(
     seen = clients.seen
     assert seen is not None
     result = {
-        "kills": KILLS, "really_killed": left["killed"], "with_pending_creations": left["with pending creations"],
-        "whole_update_s": round(whole_s, 1), "moments_s": moments, "calls": seen.total, "failures": len(seen.failures),
-    }  # fmt: skip
+        "updates": len(moments),
+        "really_killed": left["killed"],
+        "with_pending_creations": left["with pending creations"],
+        "whole_update_s": round(whole_s, 1),
+        "moments_s": moments,
+        "calls": seen.total,
+        "failures": len(seen.failures),
+    }
     RESULT.parent.mkdir(parents=True, exist_ok=True)
     RESULT.write_text(json.dumps(result))
     print(f"\n{json.dumps(result)}")
 
-    assert left["killed"] >= 0.9 * KILLS, "control: nearly every update was still running when it was killed"
+    assert left["killed"] >= 0.9 * len(moments), "control: nearly every update was still running when it was killed"
     assert seen.failures == []
     assert again.returncode == 0
 
