@@ -132,13 +132,12 @@ def _start(machine: Machine) -> "subprocess.Popen[str]":
 
 def _kill_after(machine: Machine, seconds: float) -> bool:
     """Whether the update was still running; what it has started ends by itself, as after any crash."""
-    update = _start(machine)
-    try:
-        update.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        update.send_signal(signal.SIGKILL)
-        update.wait(timeout=30)
-        return True
+    with _start(machine) as update:
+        try:
+            update.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            update.send_signal(signal.SIGKILL)
+            return True
     return False
 
 
