@@ -6,6 +6,7 @@ import stat
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from project import Project
 
@@ -99,6 +100,20 @@ def test_the_lock_of_a_killed_pulumi_is_cleared(project: Project) -> None:
     stack.up(None)
 
     assert project.output("a") == "1"
+
+
+def test_the_plugins_of_a_killed_pulumi_end_as_well(project: Project) -> None:
+    project.write("__main__.py", SLEEPS)
+    killed = project.start("up", "--yes", "--non-interactive", "--skip-preview")
+    wait_for(project.root / "running")
+    plugins = psutil.Process(killed.pid).children(recursive=True)
+    killed.kill()
+    killed.communicate()
+
+    _, alive = psutil.wait_procs(plugins, timeout=20)
+
+    assert len(plugins) >= 2, "control: a language host and the program were there"
+    assert alive == []
 
 
 def _begin(project: Project, token: str, inputs: dict[str, object]) -> None:

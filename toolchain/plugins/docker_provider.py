@@ -22,6 +22,7 @@ from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2_grpc
 from toolchain.plugins.docker_image import context, inputs
 from toolchain.plugins.docker_image.engine import Engine, ImageError
 from toolchain.plugins.docker_image.values import computed, has_unknown, plain, secrets
+from toolchain.plugins.orphans import end_with_engine
 
 SCHEMA = Path(__file__).parent / "docker_image" / "schema.json"
 OLD_INPUTS = "__inputs"
@@ -214,6 +215,7 @@ async def serve(address: str) -> None:
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    end_with_engine()
     print(port, flush=True)
     await ended.wait()
     await server.stop(grace=0.2)

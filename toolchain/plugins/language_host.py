@@ -25,6 +25,7 @@ from typing import IO
 import grpc
 from google.protobuf import empty_pb2
 
+from toolchain.plugins.orphans import end_with_engine
 from toolchain.plugins.protocol import language_pb2, language_pb2_grpc, plugin_pb2
 
 MAX_MESSAGE_BYTES = 400 << 20  # as in Pulumi's own hosts; a stack with large files passes through here
@@ -254,6 +255,7 @@ def main() -> None:
 
     signal.signal(signal.SIGINT, end)
     signal.signal(signal.SIGTERM, end)
+    end_with_engine()
     server.start()
     print(port, flush=True)
     ended.wait()
