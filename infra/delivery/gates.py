@@ -137,7 +137,7 @@ class LiveSlotGate:
             if self.autoscaled and before is not None and before != slot:
                 self._scale(before, slot)
         except SurroundingsError as error:
-            raise _unreadable(LIVE_SERVICE, error) from error
+            raise unreadable(LIVE_SERVICE, error) from error
 
     def _scale(self, before: Slot, slot: Slot) -> None:
         """Give the new slot at least the pods that the old one has now; its autoscaler goes on from there."""
@@ -152,7 +152,7 @@ class LiveSlotGate:
             deployment = self.objects.one("deployment", name)
             slices = slices_of(self.objects, name)
         except SurroundingsError as error:
-            raise _unreadable(name, error) from error
+            raise unreadable(name, error) from error
         if deployment is None:
             return SlotFacts(replicas=None, record_digest=None, ready_endpoints=0)
         return facts_of(deployment, slices)
@@ -207,5 +207,6 @@ def facts_of(deployment: Mapping[str, Any], slices: Iterable[Mapping[str, Any]])
     )
 
 
-def _unreadable(name: str, error: SurroundingsError) -> GateError:
+def unreadable(name: str, error: SurroundingsError) -> GateError:
+    """The refusal of a gate that cannot ask the cluster about an object."""
     return GateError("ML-GATE-204", f"the cluster cannot be asked about {name}: {error.message}", "mlp cluster status")

@@ -12,10 +12,12 @@ from typing import Any
 
 import pulumi
 
+from infra.delivery.gates import unreadable
 from infra.names import LIVE_SERVICE, RECORD_DIGEST_ANNOTATION, RELEASE_LABEL, Slot, slot_name
 from ml.delivery.traffic import selected
 from ml.errors import GateError, SurroundingsError
 from ml.stack.objects import Objects
+from ml.stack.slots import other
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,15 +44,13 @@ class OccupiedSlotGate:
         try:
             service = self.objects.one("service", LIVE_SERVICE)
         except SurroundingsError as error:
-            message = f"the cluster cannot be asked about {LIVE_SERVICE}: {error.message}"
-            raise GateError("ML-GATE-204", message, "mlp cluster status") from error
+            raise unreadable(LIVE_SERVICE, error) from error
         if selected(service) == self.slot:
             message = (
                 f"deployment {slot_name(self.slot)} has the traffic with {_release(old)}; {_release(new)} must not "
                 "replace it in place: nobody would have called or watched it, and there would be no way back"
             )
-            fix = f"git checkout the stack file, then mlp release stage {_release(new)}: it goes into the idle slot"
-            raise GateError("ML-GATE-211", message, fix)
+            raise GateError("ML-GATE-211", message, _way_out(self.slot, _release(old), _release(new)))
 
 
 def occupied_hook(gate: OccupiedSlotGate) -> pulumi.ResourceHook:
@@ -61,6 +61,14 @@ def occupied_hook(gate: OccupiedSlotGate) -> pulumi.ResourceHook:
         await asyncio.to_thread(gate.check, args.old_inputs, args.new_inputs or {})
 
     return pulumi.ResourceHook(f"{gate.slot}-keeps-its-release", before)
+
+
+def _way_out(slot: Slot, runs: str, wanted: str) -> str:
+    """A release that was made anew under its own id is live by name, so staging it would change nothing."""
+    idle = other(slot)
+    if runs == wanted:
+        return f"in the stack file set slots to {{{idle}: {{release: {wanted}}}}} and live to {idle}; then pulumi up"
+    return f"git checkout the stack file, then mlp release stage {wanted}: it goes into slot {idle}"
 
 
 def _record(inputs: Mapping[str, Any]) -> str:

@@ -67,8 +67,6 @@ GRACE_S: Final = PRE_STOP_S + DRAIN_S + FINISH_S + SLACK_S
 # connection ends after this long, give or take the server's jitter, with `Connection: close` on an answer. Short, since
 # a bad release keeps such a client until then; a new connection every three seconds costs nothing that can be measured.
 CONNECTION_AGE_S: Final = 3
-CONNECTIONS_MOVED_S: Final = CONNECTION_AGE_S * 1.2
-"""After a switch, no client that asks at least this often is still with the old slot."""
 
 MIN_READY_S: Final = 3
 START_S: Final = 60

@@ -41,6 +41,16 @@ async def test_another_record_in_the_slot_that_has_the_traffic_is_refused(new):
         await change("blue", inputs("flights-0001"), new)
 
 
+async def test_the_way_out_works_for_a_release_that_was_made_anew_under_its_own_id_too():
+    for new, way in (
+        (inputs("flights-0002"), "mlp release stage flights-0002: it goes into slot green"),
+        (inputs("flights-0001", digest="anew"), "set slots to {green: {release: flights-0001}} and live to green"),
+    ):
+        with pytest.raises(GateError) as caught:
+            await change("blue", inputs("flights-0001"), new)
+        assert way in str(caught.value)
+
+
 async def test_the_idle_slot_takes_any_release():
     await change("green", inputs("flights-0001"), inputs("flights-0002"))
 
