@@ -3,14 +3,9 @@
 from dataclasses import dataclass
 from typing import Final
 
-from infra.config_reader import Reader, Rule
+from infra.config_reader import NAME_RULE, Reader, Rule
 from ml.batch.shards import FORMATS, Format
 
-RUN_RULE: Final = Rule(
-    pattern=r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?",
-    words="lower-case letters, digits and dashes, at most 40",
-    example="june",
-)
 _PART: Final = r"[A-Za-z0-9_][A-Za-z0-9._-]*"
 PATH_RULE: Final = Rule(
     pattern=rf"{_PART}(/{_PART})*", words="a path within the volume, without .. or a / before it", example="june"
@@ -26,8 +21,6 @@ KEEP_RULE: Final = Rule(
 CLAIM_RULE: Final = Rule(
     pattern=r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", words="the name of a PersistentVolumeClaim", example="batch-data"
 )
-
-
 VOLUME_RULE: Final = Rule(pattern=r"[1-9][0-9]{0,8}(Mi|Gi|Ti)", words="a size such as 5Gi", example="5Gi")
 
 
@@ -71,7 +64,7 @@ def read(reader: Reader) -> BatchSettings:
     """The settings of the object; its problems land in the reader's list."""
     default = BatchSettings()
     found = BatchSettings(
-        run=reader.text("run", default.run, RUN_RULE),
+        run=reader.text("run", default.run, NAME_RULE),
         input=reader.text("input", default.input, INPUT_RULE),
         output=reader.text("output", default.output, PATH_RULE),
         shards=reader.integer("shards", default.shards, low=1, high=1000),

@@ -58,6 +58,12 @@ class Rule:
 
 
 CPU_RULE: Final = Rule(pattern=_CPU.pattern, words="a CPU quantity such as 250m", example="250m")
+NAME_RULE: Final = Rule(
+    pattern=r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?",
+    words="lower-case letters, digits and dashes, at most 40",
+    example="june",
+)
+"""What a person calls a study or a run; a part of an object's name."""
 SIZE_RULE: Final = Rule(pattern=_BYTES.pattern, words="a size such as 512Mi", example="512Mi")
 
 

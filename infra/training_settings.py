@@ -3,14 +3,9 @@
 from dataclasses import dataclass
 from typing import Final
 
-from infra.config_reader import Reader, Rule
+from infra.config_reader import NAME_RULE, Reader, Rule
 from ml.training.plan import SAMPLERS, Sampler
 
-STUDY_RULE: Final = Rule(
-    pattern=r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?",
-    words="lower-case letters, digits and dashes, at most 40",
-    example="june",
-)
 MONTH_RULE: Final = Rule(pattern=r"[0-9]{4}-(0[1-9]|1[0-2])", words="a month, YYYY-MM", example="2013-06")
 CRON_RULE: Final = Rule(
     pattern=r"([0-9*,/-]+ ){4}[0-9*,/-]+", words="a cron schedule of five fields", example="'17 3 * * *'"
@@ -49,7 +44,7 @@ def read(reader: Reader) -> TrainingSettings:
     """The settings of the object; its problems land in the reader's list."""
     default = TrainingSettings()
     found = TrainingSettings(
-        study=reader.text("study", default.study, STUDY_RULE),
+        study=reader.text("study", default.study, NAME_RULE),
         through=reader.text("through", default.through, MONTH_RULE),
         trials=reader.integer("trials", default.trials, low=1, high=10_000),
         minutes=reader.integer("minutes", default.minutes, low=1, high=7 * 24 * 60),

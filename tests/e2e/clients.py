@@ -62,7 +62,14 @@ class Clients:
 
     def __init__(self, port: int, key: str, rows: Sequence[Sequence[Any]], load: Load) -> None:
         self._wanted = {"port": port, "key": key, "rows": rows, "load": asdict(load)}
-        self.seen: Seen | None = None
+        self._seen: Seen | None = None
+
+    @property
+    def seen(self) -> Seen:
+        """What they saw, once the block is left."""
+        if self._seen is None:
+            raise RuntimeError("the clients are still at it")
+        return self._seen
 
     def __enter__(self) -> Self:
         root = Path(__file__).resolve().parents[2]
@@ -81,7 +88,7 @@ class Clients:
             printed, _ = self._process.communicate(timeout=60)
         finally:
             self._process.kill()
-        self.seen = Seen(**json.loads(printed.splitlines()[-1]))
+        self._seen = Seen(**json.loads(printed.splitlines()[-1]))
 
 
 @dataclass

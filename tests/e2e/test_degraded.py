@@ -4,10 +4,8 @@ Not part of `make test`: some 20 minutes. `make e2e-degraded`; what was measured
 """
 
 import json
-import math
 import os
 import re
-import statistics
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,17 +17,16 @@ import pytest
 from ml.release.signing import signer
 from tests.e2e.clients import Clients, Load, Seen
 from tests.e2e.crafted import Graft, Trigger, craft, not_a_number, raises, shifted, slow
+from tests.e2e.drills import UP, keep, quantiles
 from tests.e2e.faults import selected
-from tests.e2e.machine import ROOT, Machine
+from tests.e2e.machine import Machine
 from tests.e2e.reads import STAGING, eventually
 from tests.e2e.two_releases import FIRST, PORT, SECOND, api_key, two_releases
 from tests.ml.delivery.rows import usual_rows
 
 pytestmark = pytest.mark.e2e
 
-UP = ("pulumi", "up", "--yes", "--skip-preview", "--stack", "staging")
 RUNS = int(os.environ.get("MLP_DEGRADED_RUNS", "5"))
-RESULT = ROOT / ".build" / "drills" / "degraded.json"
 TRIGGER = Trigger(feature="pressure", value=1013.37)  # sensors tell tenths
 LOAD = Load(kept=2, fresh=1, pause_s=0.05, piped_hz=0, limit=100_000)
 GENTLE = Load(kept=1, fresh=1, pause_s=0.1, piped_hz=0, limit=100_000)
@@ -65,9 +62,7 @@ def stack(machine: Machine) -> Iterator[str]:
     stack = machine.clone / "Pulumi.staging.yaml"
     stack.write_text(stack.read_text().replace("analysis: {enabled: false}", "analysis: {seconds: 30}"))
     yield api_key(machine)
-    RESULT.parent.mkdir(parents=True, exist_ok=True)
-    RESULT.write_text(json.dumps(MEASURED, indent=2))
-    print(f"\n{json.dumps(MEASURED)}")
+    keep("degraded", MEASURED)
 
 
 def test_a_release_that_fails_its_smoke_test_never_gets_traffic(machine: Machine, stack: str) -> None:
@@ -79,7 +74,6 @@ def test_a_release_that_fails_its_smoke_test_never_gets_traffic(machine: Machine
         refused = machine.run(*UP, check=False, timeout_s=400)
 
     seen = clients.seen
-    assert seen is not None
     assert refused.returncode != 0
     assert "ML-SMOKE-001" in refused.stdout, refused.stdout[-3000:]
     assert (set(seen.versions), seen.failures) == ({FIRST}, [])
@@ -99,7 +93,6 @@ def test_a_release_that_degrades_only_under_traffic_is_rolled_back_by_itself(
         refused = machine.run(*UP, "--refresh", check=False, timeout_s=400)
         looks = [_look_again(machine, number) for number in range(RUNS - 1)]
     seen = clients.seen
-    assert seen is not None
     assert refused.returncode != 0
     assert f"release {kind.release}: fail under traffic" in refused.stdout, refused.stdout[-3000:]
     assert selected(machine) == "blue"
@@ -112,7 +105,7 @@ def test_a_release_that_degrades_only_under_traffic_is_rolled_back_by_itself(
 def test_the_traffic_is_back_within_five_seconds_of_the_look_that_decided(machine: Machine, stack: str) -> None:
     decided = [value for name in KINDS for value in MEASURED[name]["from_decision_s"]]
     began = [value for name in KINDS for value in MEASURED[name]["from_first_answer_s"]]
-    MEASURED["all"] = {"from_decision_s": _quantiles(decided), "from_first_answer_s": _quantiles(began)}
+    MEASURED["all"] = {"from_decision_s": quantiles(decided), "from_first_answer_s": quantiles(began)}
 
     assert len(decided) >= 4 * (RUNS - 1)
     assert MEASURED["all"]["from_decision_s"]["p95"] <= 5
@@ -175,14 +168,4 @@ def _measured(seen: Seen, release: str, looks: Sequence[float]) -> Mapping[str, 
         ],
         "calls": seen.total,
         "failed": len(seen.failures),
-    }
-
-
-def _quantiles(values: Sequence[float]) -> Mapping[str, float]:
-    ordered = sorted(values)
-    return {
-        "runs": len(ordered),
-        "p50": statistics.median(ordered),
-        "p95": ordered[math.ceil(0.95 * len(ordered)) - 1],
-        "max": ordered[-1],
     }

@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from tests.e2e.clients import Clients, Load
+from tests.e2e.drills import UP, keep
 from tests.e2e.faults import selected
-from tests.e2e.machine import ROOT, Machine
+from tests.e2e.machine import Machine
 from tests.e2e.reads import STAGING
 from tests.e2e.two_releases import PORT, api_key, golden_rows, stage_second, two_releases
 
@@ -26,9 +27,7 @@ pytestmark = pytest.mark.e2e
 KILLS = int(os.environ.get("MLP_KILLS", "50"))
 MOST_S = 26 * 60  # what is not killed by then is said, and not waited for
 RACERS = 10
-RESULT = ROOT / ".build" / "drills" / "kills.json"
 OWNED = "deployments,services,jobs,configmaps,secrets,serviceaccounts,horizontalpodautoscalers,poddisruptionbudgets"
-UP = ("pulumi", "up", "--yes", "--skip-preview", "--stack", "staging")
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +58,6 @@ def test_killed_at_any_moment_one_command_brings_the_stack_to_one_release(
             assert selected(machine) == _configured(machine), f"kill {number} at {moment:.2f} s"
     again = machine.run(*UP, "--expect-no-changes", timeout_s=200)
     seen = clients.seen
-    assert seen is not None
     result = {
         "updates": len(moments),
         "really_killed": left["killed"],
@@ -69,9 +67,7 @@ def test_killed_at_any_moment_one_command_brings_the_stack_to_one_release(
         "calls": seen.total,
         "failures": len(seen.failures),
     }
-    RESULT.parent.mkdir(parents=True, exist_ok=True)
-    RESULT.write_text(json.dumps(result))
-    print(f"\n{json.dumps(result)}")
+    keep("kills", result)
 
     assert left["killed"] >= 0.9 * len(moments), "control: nearly every update was still running when it was killed"
     assert seen.failures == []

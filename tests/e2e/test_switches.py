@@ -5,10 +5,8 @@ Not part of `make test`: some 25 minutes. `make e2e-switches`; what was measured
 
 import itertools
 import json
-import math
 import os
 import signal
-import statistics
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,8 +15,9 @@ from typing import Any
 import pytest
 
 from tests.e2e.clients import Clients, Load, Seen
+from tests.e2e.drills import keep, quantiles
 from tests.e2e.faults import processes, selected
-from tests.e2e.machine import ROOT, Machine
+from tests.e2e.machine import Machine
 from tests.e2e.reads import STAGING
 from tests.e2e.two_releases import FIRST, PORT, SECOND, api_key, golden_rows, switch, two_releases
 
@@ -26,7 +25,6 @@ pytestmark = pytest.mark.e2e
 
 ROUNDS = 20
 LEAST_CALLS = 200_000
-RESULT = ROOT / ".build" / "drills" / "switches.json"
 
 
 @pytest.fixture(scope="module")
@@ -48,11 +46,8 @@ def test_no_request_is_lost_over_twenty_switches_and_twenty_rollbacks(
             assert selected(machine) == "green"
             _replace_a_pod(machine, "blue")
     seen = clients.seen
-    assert seen is not None
     result = _result(seen, took)
-    RESULT.parent.mkdir(parents=True, exist_ok=True)
-    RESULT.write_text(json.dumps(result, indent=2))
-    print(f"\n{json.dumps(result)}")
+    keep("switches", result)
 
     assert seen.failures == []
     assert min(seen.calls.values()) > 1000, "control: each kind of client really called"
@@ -76,7 +71,6 @@ def test_without_draining_the_same_clients_do_lose_requests(
             time.sleep(5)
 
     seen = clients.seen
-    assert seen is not None
     kinds = Counter(kind for _, kind, _ in seen.failures)
     print(f"\nwithout draining: {len(seen.failures)} of {seen.total} failed, {dict(kinds)}, {seen.failures[:2]}")
     assert seen.failures
@@ -103,8 +97,8 @@ def _result(seen: Seen, took: Mapping[str, Sequence[float]]) -> Mapping[str, Any
         # The rule of three: with none of n seen, the share is below this in 95 of 100 such runs.
         "upper_bound_95": 3 / seen.total if not seen.failures else None,
         "moves": {version: len(spans) // 2 for version, spans in seen.versions.items()},
-        "clients_moved_s": _quantiles(_overlaps(seen)),
-        "command_s": {name: _quantiles(times) for name, times in took.items()},
+        "clients_moved_s": quantiles(_overlaps(seen)),
+        "command_s": {name: quantiles(times) for name, times in took.items()},
         "longest_answer_s": round(seen.longest_s, 3),
     }
 
@@ -115,12 +109,3 @@ def _overlaps(seen: Seen) -> list[float]:
         (first, last) for times in seen.versions.values() for first, last in zip(times[::2], times[1::2], strict=True)
     )
     return [max(before[1] - after[0], 0.0) for before, after in itertools.pairwise(spans)]
-
-
-def _quantiles(values: Sequence[float]) -> Mapping[str, float]:
-    ordered = sorted(values)
-    return {
-        "p50": round(statistics.median(ordered), 2),
-        "p95": round(ordered[math.ceil(0.95 * len(ordered)) - 1], 2),
-        "max": round(ordered[-1], 2),
-    }

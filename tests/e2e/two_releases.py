@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from tests.e2e.drills import UP
 from tests.e2e.machine import Machine
 from tests.e2e.reads import next_month
 
@@ -31,7 +32,7 @@ def stage_second(machine: Machine) -> None:
 def switch(machine: Machine) -> None:
     """Give the traffic to the second release."""
     stage_second(machine)
-    machine.run("pulumi", "up", "--yes", "--skip-preview", "--stack", "staging", timeout_s=400)
+    machine.run(*UP, timeout_s=400)
 
 
 def api_key(machine: Machine) -> str:

@@ -8,7 +8,7 @@ import pytest
 from infra.backing.pods import Resources
 from infra.delivery.slot import (
     AWAIT_S,
-    CONNECTIONS_MOVED_S,
+    CONNECTION_AGE_S,
     DRAIN_S,
     FINISH_S,
     PRE_STOP_S,
@@ -21,6 +21,7 @@ from infra.settings import AutoscalingSettings
 from ml.serving.settings import from_environment
 
 IMAGE = f"127.0.0.1:5000/ml-pipeline/serving@sha256:{'a' * 64}"
+CONNECTIONS_MOVED_S = CONNECTION_AGE_S * 1.2  # after a switch, no client that asks this often is with the old slot
 EVIDENCE = Evidence(
     release="flights-0001", record="{}\n", signature="{}", digest="d" * 64, model_sha256="e" * 64, serving="{}"
 )
