@@ -1,10 +1,8 @@
 """The release that has the traffic is never replaced in its own slot."""
 
-from types import SimpleNamespace
-
 import pytest
 
-from infra.delivery.occupied import OccupiedSlotGate, occupied_hook
+from infra.delivery.occupied import OccupiedSlotGate
 from ml.errors import GateError, SurroundingsError
 
 
@@ -30,36 +28,35 @@ def inputs(release, digest=None, cpu="1"):
     }
 
 
-async def change(live, old, new):
-    hook = occupied_hook(OccupiedSlotGate(objects=Cluster(live), slot="blue"))
-    await hook.callback(SimpleNamespace(old_inputs=old, new_inputs=new))
+def change(live, old, new):
+    OccupiedSlotGate(objects=Cluster(live), slot="blue").check(old, new)
 
 
 @pytest.mark.parametrize("new", [inputs("flights-0002"), inputs("flights-0001", digest="edited")])
-async def test_another_record_in_the_slot_that_has_the_traffic_is_refused(new):
+def test_another_record_in_the_slot_that_has_the_traffic_is_refused(new):
     with pytest.raises(GateError, match=r"ML-GATE-211.*model-blue has the traffic with flights-0001"):
-        await change("blue", inputs("flights-0001"), new)
+        change("blue", inputs("flights-0001"), new)
 
 
-async def test_the_way_out_works_for_a_release_that_was_made_anew_under_its_own_id_too():
+def test_the_way_out_works_for_a_release_that_was_made_anew_under_its_own_id_too():
     for new, way in (
         (inputs("flights-0002"), "mlp release stage flights-0002: it goes into slot green"),
         (inputs("flights-0001", digest="anew"), "set slots to {green: {release: flights-0001}} and live to green"),
     ):
         with pytest.raises(GateError) as caught:
-            await change("blue", inputs("flights-0001"), new)
+            change("blue", inputs("flights-0001"), new)
         assert way in str(caught.value)
 
 
-async def test_the_idle_slot_takes_any_release():
-    await change("green", inputs("flights-0001"), inputs("flights-0002"))
+def test_the_idle_slot_takes_any_release():
+    change("green", inputs("flights-0001"), inputs("flights-0002"))
 
 
-async def test_a_new_slot_and_the_same_release_need_no_answer_of_the_cluster():
-    await change(None, None, inputs("flights-0001"))
-    await change(None, inputs("flights-0001"), inputs("flights-0001", cpu="2"))
+def test_a_new_slot_and_the_same_release_need_no_answer_of_the_cluster():
+    change(None, None, inputs("flights-0001"))
+    change(None, inputs("flights-0001"), inputs("flights-0001", cpu="2"))
 
 
-async def test_what_cannot_be_asked_is_refused():
+def test_what_cannot_be_asked_is_refused():
     with pytest.raises(GateError, match="ML-GATE-204"):
-        await change(None, inputs("flights-0001"), inputs("flights-0002"))
+        change(None, inputs("flights-0001"), inputs("flights-0002"))
