@@ -47,7 +47,7 @@ class OccupiedSlotGate:
             raise unreadable(LIVE_SERVICE, error) from error
         if selected(service) == self.slot:
             message = (
-                f"deployment {slot_name(self.slot)} has the traffic with {_release(old)}; {_release(new)} must not "
+                f"deployment {slot_name(self.slot)} has the traffic with {_words(old)}; {_words(new)} must not "
                 "replace it in place: nobody would have called or watched it, and there would be no way back"
             )
             raise GateError("ML-GATE-211", message, _way_out(self.slot, _release(old), _release(new)))
@@ -64,15 +64,18 @@ def occupied_hook(gate: OccupiedSlotGate) -> pulumi.ResourceHook:
 
 
 def _way_out(slot: Slot, runs: str, wanted: str) -> str:
-    """A release that was made anew under its own id is live by name, so staging it would change nothing."""
-    idle = other(slot)
+    """One that was made anew under its own id cannot be staged, since that is live by name, and not be published."""
     if runs == wanted:
-        return f"in the stack file set slots to {{{idle}: {{release: {wanted}}}}} and live to {idle}; then pulumi up"
-    return f"git checkout the stack file, then mlp release stage {wanted}: it goes into slot {idle}"
+        return "a release never changes: give the new one the next id (mlp release create), then stage that"
+    return f"git checkout the stack file, then mlp release stage {wanted}: it goes into slot {other(slot)}"
 
 
 def _record(inputs: Mapping[str, Any]) -> str:
     return str(((inputs.get("metadata") or {}).get("annotations") or {}).get(RECORD_DIGEST_ANNOTATION))
+
+
+def _words(inputs: Mapping[str, Any]) -> str:
+    return f"{_release(inputs)} (record {_record(inputs)[:12]})"
 
 
 def _release(inputs: Mapping[str, Any]) -> str:
