@@ -145,7 +145,6 @@ async def test_a_fault_of_a_page_is_a_500_with_its_request_in_the_log(
     assert record.fields == {"request_id": "req-7"}  # type: ignore[attr-defined]
 
 
-@pytest.mark.integration
 async def test_connections_leave_no_garbage_to_the_collector(tmp_path: Any) -> None:
     app = App(load(tmp_path, make_release(tmp_path)), keys=None)
     pool = Pool(app, Limits())
