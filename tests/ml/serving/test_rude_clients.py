@@ -108,11 +108,12 @@ def test_large_bodies_get_their_refusal_and_bound_the_memory(
             answers.append(connection.recv(65536))
 
     threads = [threading.Thread(target=client) for _ in range(UPLOADS)]
-    for thread in threads:
-        thread.start()
     peak, healthy = before, []
+    # Made before: it takes longer than all the uploads may.
     with httpx.Client(base_url=server.url, headers=HEADERS) as other:
-        while any(thread.is_alive() for thread in threads):
+        for thread in threads:
+            thread.start()
+        while not healthy or any(thread.is_alive() for thread in threads):
             peak = max(peak, process.memory_info().rss)
             healthy.append(other.post("/predict", json=ROW).status_code)
 
