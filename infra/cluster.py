@@ -7,11 +7,12 @@ else the local cluster's own. Imports no pulumi, so `mlp` uses it as well.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from ml.errors import ConfigError, SurroundingsError
+from ml.stack.library import kubernetes
 from toolchain.environment import local_kubeconfig
 
 if TYPE_CHECKING:
@@ -67,10 +68,8 @@ def _contexts(path: Path, *, named_by_user: bool) -> tuple[set[str], str]:
 
 def api_client(cluster: Cluster) -> "ApiClient":
     """A client for exactly this cluster. Imports the library late: it is slow to load and most commands need none."""
-    from kubernetes import config  # noqa: PLC0415
-
-    client: ApiClient = config.new_client_from_config(  # type: ignore[no-untyped-call]  # the library has no types
-        config_file=str(cluster.kubeconfig),
-        context=cluster.context,
+    library: Any = kubernetes()
+    client: ApiClient = library.config.new_client_from_config(
+        config_file=str(cluster.kubeconfig), context=cluster.context
     )
     return client

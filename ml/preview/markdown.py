@@ -39,7 +39,7 @@ def code(value: str) -> str:
 
 def block(text: str, limit: int) -> str:
     """Text of several lines in a fence that it cannot close."""
-    kept = "".join(char for char in text if char == "\n" or char.isprintable())
+    kept = "\n".join(map(_printable, text.split("\n")))
     kept = kept if len(kept) <= limit else f"{kept[:limit]}\n… {len(kept) - limit} more characters in the job's log"
     fence = "`" * max(3, 1 + max((len(run) for run in _BACKTICKS.findall(kept)), default=0))
     return f"{fence}text\n{kept}\n{fence}"
@@ -64,6 +64,10 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _one_line(value: str) -> str:
-    text = " ".join(value[: 4 * MAX_VALUE].split())
-    text = "".join(char for char in text if char.isprintable())
+    text = _printable(" ".join(value[: 4 * MAX_VALUE].split()))
     return text if len(text) <= MAX_VALUE else f"{text[:MAX_VALUE]}…"
+
+
+def _printable(text: str) -> str:
+    # Most text is printable as it is, and a preview has thousands of values.
+    return text if text.isprintable() else "".join(filter(str.isprintable, text))

@@ -6,9 +6,7 @@ server has no validator and never comes here: it asks `ml.release.record` whethe
 
 import json
 import re
-import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
@@ -16,13 +14,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from ml.gate.metrics import is_number
+from ml.lean import FORMATS, without
 from ml.release.record import short
 
 SCHEMA: Final = "ml-pipeline/release/v2"
 """What every record says."""
 FOLDER: Final = Path(__file__).with_name("schema")
-_BASE: Final = "https://ml-pipeline.invalid/release/"  # names the files among themselves; nothing is fetched
-_SLOW: Final = ("rfc3987_syntax", "isoduration")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,17 +91,9 @@ def _rule(keyword: str, limit: Any) -> str:
 @cache
 def _validator(file: str) -> Any:
     """The validator of one schema file; made once a process."""
-    with without_slow_formats():
+    with without(*FORMATS):
         import jsonschema  # noqa: PLC0415  (a tenth of a second that a command without a record does not need)
-    from referencing import Registry  # noqa: PLC0415
-    from referencing.jsonschema import DRAFT202012  # noqa: PLC0415
 
-    contents = {path.name: json.loads(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("*.json"))}
-    for schema in contents.values():
-        del schema["$schema"]  # with it the library would leave our keywords for its own at every file it enters
-    registry: Any = Registry().with_resources(
-        (_BASE + name, DRAFT202012.create_resource(schema)) for name, schema in contents.items()
-    )
     base = jsonschema.Draft202012Validator
     types = base.TYPE_CHECKER.redefine_many({"number": _is_number, "integer": _is_integer})
     keywords = {"required": _required, "additionalProperties": _additional, "pattern": _pattern}
@@ -114,19 +103,27 @@ def _validator(file: str) -> Any:
     formats.checks("date", raises=ValueError)(lambda text: not isinstance(text, str) or bool(date.fromisoformat(text)))
     extend: Any = jsonschema.validators.extend  # its annotations are incomplete
     strict = extend(base, keywords, type_checker=types)
-    return strict(contents[file], registry=registry, format_checker=formats)
+    contents = {path.name: json.loads(path.read_text(encoding="utf-8")) for path in FOLDER.glob("*.json")}
+    return strict(_whole(contents[file], file, contents), format_checker=formats)
 
 
-@contextmanager
-def without_slow_formats() -> Iterator[None]:
-    """Optional helpers of jsonschema for formats that no record has: importing them would take a second and a half."""
-    absent = [name for name in _SLOW if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]  # None says "not installed", see importlib
-    try:
-        yield
-    finally:
-        for name in absent:
-            sys.modules.pop(name, None)
+def _whole(schema: Any, file: str, contents: Mapping[str, Any]) -> Any:
+    """A schema with what it refers to in place of each reference: looking them up is most of what a check would cost.
+
+    None of ours refers to itself, nor says anything beside a reference but its title.
+    """
+    if isinstance(schema, list):
+        return [_whole(part, file, contents) for part in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    if "$ref" in schema:
+        name, _, pointer = schema["$ref"].partition("#")
+        target = contents[name or file]
+        for key in pointer.split("/")[1:]:
+            target = target[key]
+        return _whole(target, name or file, contents)
+    # With "$schema" the library would leave our keywords for its own; the definitions now stand where they are used.
+    return {key: _whole(part, file, contents) for key, part in schema.items() if key not in ("$schema", "$id", "$defs")}
 
 
 def _is_number(_checker: object, value: object) -> bool:

@@ -11,6 +11,7 @@ from http import HTTPStatus
 from typing import Any, Final, Protocol
 
 from ml.errors import SurroundingsError
+from ml.stack.library import kubernetes
 
 TIMEOUT_S: Final = (3, 15)
 """To connect, and to answer."""
@@ -94,7 +95,8 @@ class KubernetesObjects:
     def ask(self, service: str, path: str) -> Mapping[str, Any] | None:
         """See `Objects`."""
         import urllib3  # noqa: PLC0415  (comes with the client library)
-        from kubernetes import client  # noqa: PLC0415
+
+        client: Any = kubernetes().client
 
         core = client.CoreV1Api(self._connection)
         call: Any = core.connect_get_namespaced_service_proxy_with_path
@@ -114,9 +116,10 @@ class KubernetesObjects:
     ) -> Mapping[str, Any] | None:
         """The answer; None when the object is not as the request needs it (`_UNFIT`)."""
         import urllib3  # noqa: PLC0415  (comes with the client library)
-        from kubernetes import client  # noqa: PLC0415
 
         api, noun = self._CALLS[kind]
+        client: Any = kubernetes().client
+
         try:
             call = getattr(getattr(client, api)(self._connection), f"{verb}_namespaced_{noun}")
             # The library's order: a name comes before the namespace, an object to create after it.
@@ -141,9 +144,8 @@ def in_cluster(space: str) -> Objects:
     """The namespace as the ServiceAccount of the pod that this runs in may see it."""
 
     def connect() -> Any:
-        from kubernetes import client, config  # noqa: PLC0415
-
-        config.load_incluster_config()  # type: ignore[no-untyped-call]  # the library has no types
-        return client.ApiClient()
+        library: Any = kubernetes()
+        library.config.load_incluster_config()
+        return library.client.ApiClient()
 
     return KubernetesObjects(connect, space, "this cluster")

@@ -45,6 +45,19 @@ def test_an_object_with_named_fields_refuses_every_other(path: Any) -> None:
         assert set(item.get("required", [])) <= set(item["properties"])
 
 
+def _references(schema: Any) -> list[dict[str, Any]]:
+    inner = schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ()
+    found = [schema] if isinstance(schema, dict) and "$ref" in schema else []
+    return found + [item for value in inner for item in _references(value)]
+
+
+def test_a_reference_has_no_rule_beside_it_which_would_be_lost() -> None:
+    references = [item for path in FILES for item in _references(json.loads(path.read_text()))]
+
+    assert references
+    assert [item for item in references if not item.keys() <= {"$ref", "title"}] == []
+
+
 def test_the_schema_and_the_gate_know_the_same_metrics() -> None:
     policy = json.loads((FOLDER / "policy.json").read_text())
 
