@@ -1,208 +1,18 @@
 """The one way to test a program part: `deploy(build)` runs it against recording mocks and returns what it made."""
 
 import asyncio
-import contextvars
-import hashlib
-import runpy
-import shutil
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pulumi
 import pytest
-from pulumi.runtime import mocks, rpc
-from pulumi.runtime import settings as runtime_settings
 from pulumi.runtime.proto import source_pb2
 
-from ml.release import store
-from ml.release.example import example_bytes
-from tests.ml.release.signing import sign_folder
-
-
-@dataclass(frozen=True)
-class Registered:
-    """One resource as the engine would have seen it."""
-
-    urn: str
-    type: str
-    name: str
-    inputs: Mapping[str, Any]
-    parent: str
-    provider: str
-    depends_on: tuple[str, ...]
-    ignore_changes: tuple[str, ...]
-    retain_on_delete: bool
-    protect: bool
-    hooks: tuple[str, ...]
-    secrets: frozenset[str]
-    """Top-level inputs that are secret."""
-
-    @property
-    def k8s_name(self) -> str:
-        """`metadata.name`; the logical name when it is auto-named."""
-        return str(self.inputs.get("metadata", {}).get("name", self.name))
-
-
-class Deployed(list[Registered]):
-    """Everything that one `deploy` registered, in order."""
-
-    exports: Mapping[str, Any]
-
-    def of(self, kind: str) -> list[Registered]:
-        """All resources whose type ends in `:kind`."""
-        return [resource for resource in self if resource.type.rsplit(":", 1)[-1] == kind]
-
-    def one(self, kind: str, name: str) -> Registered:
-        """The one resource of that kind with that object name."""
-        found = [resource for resource in self.of(kind) if name in (resource.k8s_name, resource.name)]
-        assert len(found) == 1, f"{len(found)} of {kind} {name}; there are {[r.k8s_name for r in self.of(kind)]}"
-        return found[0]
-
-
-class _Engine(pulumi.runtime.Mocks):
-    """Answers like the providers where the program reads outputs; refuses every invoke."""
-
-    def __init__(self, outputs: Mapping[str, Mapping[str, Any]]) -> None:
-        self.outputs = outputs
-
-    def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
-        raise AssertionError(f"unexpected invoke {args.token}")
-
-    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
-        state = dict(args.inputs)
-        if args.typ == "docker:index/image:Image":
-            repository = args.inputs["imageName"].rpartition(":")[0]
-            state["repoDigest"] = f"{repository}@sha256:{args.name.encode().hex()[:64]:0<64}"
-        elif args.typ.startswith("kubernetes:"):
-            state = _kubernetes_state(args)
-        return f"{args.name}-id", {**state, **self.outputs.get(args.name, {})}
-
-
-def _kubernetes_state(args: pulumi.runtime.MockResourceArgs) -> dict[str, Any]:
-    """What the API server adds: a name, and a cluster IP."""
-    if args.typ.startswith(("kubernetes:yaml", "kubernetes:helm")):
-        raise AssertionError(f"{args.typ}: manifests from elsewhere hide resources from the policies")
-    metadata = {"name": args.name, **args.inputs.get("metadata", {})}
-    state = {**args.inputs, "metadata": metadata}
-    if args.typ.endswith(":Service"):
-        state["status"] = {"loadBalancer": {"ingress": [{"ip": "192.0.2.10"}]}}
-    return state
-
-
-class _Hooks:
-    """Stands in for the server that the engine would call a hook through; nothing calls them here."""
-
-    def register_resource_hook(self, _hook: pulumi.ResourceHook) -> None:
-        return None
-
-
-class _Monitor(mocks.MockMonitor):
-    """Keeps the whole registration, not only its inputs, also of a second resource with the same URN."""
-
-    def __init__(self, engine: _Engine) -> None:
-        super().__init__(engine)
-        self.seen: list[Registered] = []
-
-    def RegisterResource(self, request: Any) -> Any:  # noqa: N802  (the gRPC method)
-        response = super().RegisterResource(request)
-        if request.type == "pulumi:pulumi:Stack":
-            return response
-        fields = request.object.fields
-        self.seen.append(
-            Registered(
-                urn=response.urn,
-                type=request.type,
-                name=request.name,
-                inputs=_plain(rpc.deserialize_properties(request.object)),
-                parent=request.parent,
-                provider=request.provider,
-                depends_on=tuple(sorted(request.dependencies)),
-                ignore_changes=tuple(request.ignoreChanges),
-                retain_on_delete=request.retainOnDelete,
-                protect=request.protect,
-                hooks=(
-                    *request.hooks.before_create,
-                    *request.hooks.before_update,
-                    *request.hooks.after_create,
-                    *request.hooks.after_update,
-                ),
-                secrets=frozenset(key for key, value in fields.items() if _is_secret(value)),
-            ),
-        )
-        return response
-
-
-def _is_secret(value: Any) -> bool:
-    return value.HasField("struct_value") and rpc._special_sig_key in value.struct_value.fields
-
-
-def _plain(value: Any) -> Any:
-    """Secrets unwrapped and whole floats as integers, which is how they were written."""
-    if isinstance(value, dict):
-        if rpc._special_sig_key in value and "value" in value:
-            return _plain(value["value"])
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-Build = Callable[[], Any]
-
-
-class Deploy:
-    """Runs `build` in a fresh mock engine. Whatever it raises comes out; `registered` still tells what it had made."""
-
-    def __init__(self) -> None:
-        self.registered = Deployed()
-
-    def __call__(
-        self,
-        build: Build,
-        *,
-        stack: str = "staging",
-        preview: bool = False,
-        config: Mapping[str, str] | None = None,
-        outputs: Mapping[str, Mapping[str, Any]] | None = None,
-    ) -> Deployed:
-        """Run `build`.
-
-        Args:
-            build: The program part, such as `lambda: Slot("blue", SlotArgs(...))`.
-            stack: Name of the stack.
-            preview: Whether outputs of resources are unknown, as in `pulumi preview`.
-            config: Values in the project's namespace, as text or JSON text.
-            outputs: Resource name -> outputs that differ from its inputs.
-        """
-        monitor = _Monitor(_Engine(outputs or {}))
-        exports: dict[str, Any] = {}
-
-        def run() -> None:
-            pulumi.runtime.set_all_config({f"ml-pipeline:{key}": value for key, value in (config or {}).items()})
-            pulumi.runtime.set_mocks(monitor.mocks, "ml-pipeline", stack, preview=preview, monitor=monitor)
-            runtime_settings.SETTINGS.callbacks = _Hooks()
-            pulumi.runtime.test(lambda: self._run(build, exports))()
-
-        try:
-            # pulumi keeps settings, configuration and the root stack in context variables: a new context forgets them.
-            contextvars.Context().run(run)
-        finally:
-            self.registered = Deployed(monitor.seen)
-            self.registered.exports = _plain(exports)
-        twice = [urn for urn, count in Counter(resource.urn for resource in monitor.seen).items() if count > 1]
-        assert not twice, f"two resources are {twice}"
-        return self.registered
-
-    @staticmethod
-    def _run(build: Build, exports: dict[str, Any]) -> Any:
-        build()
-        root = runtime_settings.get_root_resource()
-        waiting = pulumi.Output.all(**getattr(root, "outputs", {}))
-        return waiting.apply(exports.update)
+from tests.infra.checkout import Checkout, whole_program
+from tests.infra.engine import Deploy, Deployed
+from tests.infra.recordings import Recordings
 
 
 @pytest.fixture
@@ -221,65 +31,11 @@ def deploy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deploy]:
     loop.close()
 
 
-CHECKOUT = Path(__file__).parents[2]
-KUBECONFIG = """\
-apiVersion: v1
-kind: Config
-current-context: test
-clusters: [{name: test, cluster: {server: "https://127.0.0.1:1"}}]
-contexts: [{name: test, context: {cluster: test, user: test}}]
-users: [{name: test, user: {}}]
-"""
-
-
-class Checkout:
-    """A checkout of its own: our images and code, releases made for the test, and what the toolchain would build."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        shutil.copytree(CHECKOUT / "images", root / "images", ignore=shutil.ignore_patterns("rootfs.tar"))
-        for ours in ("ml", "infra"):
-            (root / ours).symlink_to(CHECKOUT / ours)  # only read
-        (root / "images/base/rootfs.tar").write_bytes(b"a file system")
-        binary = root / ".build/images/kube-state-metrics/kube-state-metrics"
-        binary.parent.mkdir(parents=True)
-        binary.write_bytes(b"a binary")
-        (root / "home/cluster").mkdir(parents=True)
-        (root / "home/cluster/admin.kubeconfig").write_text(KUBECONFIG)
-
-    def release(self, release_id: str, change: Callable[[dict[str, Any]], None] | None = None) -> Path:
-        """Write a release that verifies and passed, but for what `change` does to its evidence."""
-        folder = self.root / "releases" / release_id
-        folder.mkdir(parents=True)
-        contents = {"model.onnx": release_id.encode(), "serving.json": b'{"transform": null}'}
-
-        def own(fields: dict[str, Any]) -> None:
-            fields["release"] = release_id
-            fields["files"] = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
-            fields["evaluation"]["model_sha256"] = fields["files"]["model.onnx"]
-            earlier = [found for found in store.list_ids(self.root) if found < release_id]
-            if earlier:  # judged against the one before
-                live = store.load(self.root, earlier[-1])
-                fields["champion"] |= {"release": live.id, "digest": live.digest}
-            if change is not None:
-                change(fields)
-
-        for name, content in contents.items():
-            (folder / name).write_bytes(content)
-        (folder / "record.json").write_bytes(example_bytes(own))
-        sign_folder(folder)
-        return folder
-
-
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Checkout:
-    """See `Checkout`; the program takes it for the repository, and its cluster for the local one."""
+    """See `Checkout`."""
     found = Checkout(tmp_path)
-    monkeypatch.setattr("toolchain.paths.repo_root", lambda: tmp_path)
-    monkeypatch.setattr("policies.model_gate.CHECKOUT", tmp_path)
-    monkeypatch.setenv("MLP_HOME", str(tmp_path / "home"))
-    for name in ("MLP_KUBECONFIG", "MLP_CONTEXT"):
-        monkeypatch.delenv(name, raising=False)
+    found.stand_in(monkeypatch)
     return found
 
 
@@ -288,6 +44,18 @@ def program(checkout: Checkout, deploy: Deploy) -> Callable[..., Deployed]:
     """Run the whole program of `checkout` as `pulumi up` would; arguments are those of `deploy`."""
 
     def run(**arguments: Any) -> Deployed:
-        return deploy(lambda: runpy.run_path(str(CHECKOUT / "infra/__main__.py"), run_name="__main__"), **arguments)
+        return deploy(whole_program, **arguments)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> Recordings:
+    """See `Recordings`."""
+    return Recordings(lambda: tmp_path_factory.mktemp("checkout"))
+
+
+@pytest.fixture
+def recorded(deploy: Deploy, recordings: Recordings) -> Callable[..., Deployed]:
+    """See `Recordings.run`."""
+    return partial(recordings.run, deploy)

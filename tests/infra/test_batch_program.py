@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.infra.conftest import CHECKOUT
+from tests.infra.checkout import CHECKOUT
 from tests.infra.test_program import slots
 
 pytestmark = pytest.mark.integration  # the whole program, with a build context of hundreds of files

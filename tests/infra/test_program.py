@@ -7,7 +7,7 @@ import pulumi
 import pytest
 
 from ml.release import store
-from tests.infra.conftest import CHECKOUT
+from tests.infra.checkout import CHECKOUT
 from tests.ml.release.image_folders import accept_unjudged_debian, prove
 
 DIGEST = "sha256:" + "a" * 64
@@ -28,10 +28,8 @@ def selected(done, service):
     return done.one("Service", service).inputs["spec"]["selector"]["ml-pipeline/slot"]
 
 
-def test_the_first_release_is_deployed_with_the_platform_and_takes_traffic(program, checkout):
-    checkout.release("flights-0001")
-
-    done = program(config={"slots": slots(blue="flights-0001")})
+def test_the_first_release_is_deployed_with_the_platform_and_takes_traffic(recorded):
+    done = recorded()
 
     assert {r.k8s_name for r in done.of("Deployment")} >= {"model-blue", "mlflow", "prometheus", "alertmanager"}
     assert (selected(done, "model"), selected(done, "model-preview")) == ("blue", "blue")
@@ -64,11 +62,8 @@ def test_a_release_walks_into_the_idle_slot_goes_live_and_is_rolled_back(program
         before = blue
 
 
-def test_the_drift_check_follows_the_live_slot(program, checkout):
-    for release in ("flights-0001", "flights-0002"):
-        checkout.release(release)
-
-    done = program(config={"slots": slots(blue="flights-0001", green="flights-0002"), "live": "green"})
+def test_the_drift_check_follows_the_live_slot(recorded):
+    done = recorded(green="flights-0002", live="green")
 
     pod = done.one("CronJob", "drift-check").inputs["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     assert "--match=slot=green" in pod["containers"][0]["args"]
@@ -77,10 +72,8 @@ def test_the_drift_check_follows_the_live_slot(program, checkout):
     assert ['"release": "flights-0002"' in record for record in records] == [True]
 
 
-def test_traffic_moves_only_after_its_slot_and_through_the_gate(program, checkout):
-    checkout.release("flights-0001")
-
-    done = program(config={"slots": slots(blue="flights-0001")})
+def test_traffic_moves_only_after_its_slot_and_through_the_gate(recorded):
+    done = recorded()
 
     live = done.one("Service", "model")
     assert done.one("Deployment", "model-blue").urn in live.depends_on
@@ -88,8 +81,8 @@ def test_traffic_moves_only_after_its_slot_and_through_the_gate(program, checkou
     assert done.one("Deployment", "model-blue").hooks == (scanned, "blue-keeps-its-release", scanned)
 
 
-def test_a_stack_without_slots_is_the_platform_alone(program, checkout):
-    done = program(config={"slots": "{}"})
+def test_a_stack_without_slots_is_the_platform_alone(recorded):
+    done = recorded(blue=None)
 
     assert not [r for r in done if r.k8s_name.startswith("model-b") and r.type.endswith(":Deployment")]
     assert not [r for r in done.of("Service") if r.k8s_name in ("model", "model-preview")]
@@ -127,31 +120,25 @@ def test_a_slot_with_a_digest_is_never_built_again(program, checkout):
     assert serving == ["127.0.0.1:5000/ml-pipeline/serving:flights-0002"]
 
 
-def test_everything_on_the_cluster_uses_the_named_cluster_s_provider(program, checkout):
-    checkout.release("flights-0001")
-
-    done = program(config={"slots": slots(blue="flights-0001")})
+def test_everything_on_the_cluster_uses_the_named_cluster_s_provider(recorded):
+    done = recorded()
 
     provider = next(r for r in done if r.type == "pulumi:providers:kubernetes")
-    assert provider.inputs["kubeconfig"] == str(checkout.root / "home/cluster/admin.kubeconfig")
+    assert provider.inputs["kubeconfig"] == str(done.root / "home/cluster/admin.kubeconfig")
     objects = [r for r in done if r.type.startswith("kubernetes:")]
     assert len(objects) > 40
     assert {r.provider.rpartition("::")[0] for r in objects} == {provider.urn}
 
 
-def test_all_objects_live_in_the_stack_s_namespace(program, checkout):
-    checkout.release("flights-0001")
-
-    done = program(config={"slots": slots(blue="flights-0001")})
+def test_all_objects_live_in_the_stack_s_namespace(recorded):
+    done = recorded()
 
     objects = [r for r in done if r.type.startswith("kubernetes:") and not r.type.endswith(":Namespace")]
     assert {r.inputs["metadata"]["namespace"] for r in objects} == {"ml-staging"}
 
 
-def test_no_secret_stands_in_clear_in_any_input(program, checkout):
-    checkout.release("flights-0001")
-
-    done = program(config={"slots": slots(blue="flights-0001")})
+def test_no_secret_stands_in_clear_in_any_input(recorded):
+    done = recorded()
 
     for secret in done.of("Secret"):
         assert secret.secrets & {"data", "stringData"}, secret.k8s_name
@@ -160,19 +147,14 @@ def test_no_secret_stands_in_clear_in_any_input(program, checkout):
     assert not [value for value in values if value in elsewhere]
 
 
-def test_a_preview_of_a_first_deployment_registers_the_same_resources(program, checkout):
-    checkout.release("flights-0001")
-    config = {"slots": slots(blue="flights-0001")}
+def test_a_preview_of_a_first_deployment_registers_the_same_resources(recorded):
+    previewed = [resource.urn for resource in recorded(preview=True)]
 
-    names = [r.urn for r in program(config=config, preview=True)]
-
-    assert sorted(names) == sorted(r.urn for r in program(config=config))
+    assert sorted(previewed) == sorted(resource.urn for resource in recorded())
 
 
-def test_build_contexts_are_relative_so_that_another_checkout_has_the_same_state(program, checkout):
-    checkout.release("flights-0001")
-
-    done = program(config={"slots": slots(blue="flights-0001")})
+def test_build_contexts_are_relative_so_that_another_checkout_has_the_same_state(recorded):
+    done = recorded()
 
     contexts = {r.inputs["build"]["context"] for r in done.of("Image")}
     assert "../images/base" in contexts
@@ -259,13 +241,11 @@ def test_a_build_context_that_cannot_be_made_is_refused_before_anything_is(progr
     assert deploy.registered == []
 
 
-def test_urls_are_what_a_person_types(program, checkout):
-    checkout.release("flights-0001")
-    slot = {"slots": slots(blue="flights-0001")}
+def test_urls_are_what_a_person_types(recorded):
     ports = '{"live": 30080, "preview": 30081, "mlflow": 30500, "prometheus": 30900, "alertmanager": 30930}'
 
-    local = program(config={**slot, "serviceType": "NodePort", "nodePorts": ports}).exports["urls"]
-    balanced = program(config=slot).exports["urls"]
+    local = recorded(serviceType="NodePort", nodePorts=ports).exports["urls"]
+    balanced = recorded().exports["urls"]
 
     assert local == {
         "model": "http://127.0.0.1:30080",
@@ -278,9 +258,8 @@ def test_urls_are_what_a_person_types(program, checkout):
     assert balanced["mlflow"] == "http://mlflow.ml-staging.svc:5000"
 
 
-def test_training_and_batch_prediction_are_off_unless_asked_for(program, checkout):
-    checkout.release("flights-0001")
-    done = program(config={"slots": slots(blue="flights-0001")})
+def test_training_and_batch_prediction_are_off_unless_asked_for(recorded):
+    done = recorded()
 
     theirs = [one for one in done if "raining" in one.type or one.k8s_name.startswith(("search", "batch", "images-tr"))]
     assert {one.urn for one in theirs} == {done.one("ServiceAccount", name).urn for name in ("search", "batch")}

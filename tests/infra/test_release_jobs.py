@@ -8,28 +8,25 @@ from infra.backing.flows import API_SERVER, FLOWS
 from ml.delivery.__main__ import _parser
 
 FIRST, SECOND = "flights-0001", "flights-0002"
+TUNED = {"analysis": json.dumps({"seconds": 30, "errorShare": 0.02}), "serviceType": "NodePort"}
 
 
-_RUNS = {}
+@pytest.fixture
+def run(recorded):
+    """The program with a release in each slot."""
 
+    def with_two_releases(live="green", **config):
+        return recorded(blue=FIRST, green=SECOND, live=live, **config)
 
-def run(program, checkout, live="green", **config):
-    """The program with a release in each slot; what it makes depends on its configuration alone, so once for each."""
-    key = (live, *sorted(config.items()))
-    if key not in _RUNS:
-        for release in (FIRST, SECOND):
-            checkout.release(release)
-        slots = json.dumps({"blue": {"release": FIRST}, "green": {"release": SECOND}})
-        _RUNS[key] = program(config={"slots": slots, "live": live, **config})
-    return _RUNS[key]
+    return with_two_releases
 
 
 def words(job):
     return job.inputs["spec"]["template"]["spec"]["containers"][0]["args"]
 
 
-def test_the_walk_is_slot_then_smoke_then_service_then_analysis(program, checkout):
-    done = run(program, checkout)
+def test_the_walk_is_slot_then_smoke_then_service_then_analysis(run):
+    done = run()
 
     slot, smoke = done.one("Deployment", "model-green"), done.one("Job", "smoke-green")
     live, analysis = done.one("Service", "model"), done.one("Job", "analysis-green")
@@ -38,45 +35,42 @@ def test_the_walk_is_slot_then_smoke_then_service_then_analysis(program, checkou
     assert live.urn in analysis.depends_on
 
 
-def test_every_slot_is_smoked_and_only_the_live_one_watched(program, checkout):
-    done = run(program, checkout)
+def test_every_slot_is_smoked_and_only_the_live_one_watched(run):
+    done = run()
 
     assert {job.name for job in done.of("Job")} == {"smoke-blue", "smoke-green", "analysis-green"}
 
 
-def test_a_rollback_is_not_watched_since_its_release_has_been(program, checkout):
-    done = run(program, checkout, live="blue")
+def test_a_rollback_is_not_watched_since_its_release_has_been(run):
+    done = run(live="blue")
 
     assert {job.name for job in done.of("Job")} == {"smoke-blue", "smoke-green"}
 
 
-def test_the_first_release_is_watched_and_has_nothing_to_go_back_to(program, checkout):
-    checkout.release(FIRST)
-    done = program(config={"slots": json.dumps({"blue": {"release": FIRST}})})
+def test_the_first_release_is_watched_and_has_nothing_to_go_back_to(recorded):
+    done = recorded()
 
     assert not [word for word in words(done.one("Job", "analysis-blue")) if word.startswith(("--back", "--champion"))]
     assert set(done.one("ConfigMap", "analysis-blue").inputs["data"]) == {"record.json", "serving.json"}
 
 
-def test_the_analysis_knows_the_reference_of_the_release_that_it_compares_with(program, checkout):
-    done = run(program, checkout)
+def test_the_analysis_knows_the_reference_of_the_release_that_it_compares_with(run):
+    done = run()
 
     assert _parser().parse_args(words(done.one("Job", "analysis-green"))).champion == FIRST
     assert "champion-serving.json" in done.one("ConfigMap", "analysis-green").inputs["data"]
     assert "champion-serving.json" not in done.one("ConfigMap", "smoke-green").inputs["data"]
 
 
-def test_a_stack_may_do_without_the_analysis(program, checkout):
-    done = run(program, checkout, analysis=json.dumps({"enabled": False}))
+def test_a_stack_may_do_without_the_analysis(run):
+    done = run(analysis=json.dumps({"enabled": False}))
 
     assert {job.name for job in done.of("Job")} == {"smoke-blue", "smoke-green"}
     assert not [role for role in done.of("Role") if role.k8s_name == "analysis"]
 
 
-def test_the_analysis_watches_as_the_stack_says_and_goes_back_to_the_other_slot(program, checkout):
-    given = words(
-        run(program, checkout, analysis=json.dumps({"seconds": 30, "errorShare": 0.02})).one("Job", "analysis-green")
-    )
+def test_the_analysis_watches_as_the_stack_says_and_goes_back_to_the_other_slot(run):
+    given = words(run(**TUNED).one("Job", "analysis-green"))
 
     parsed = _parser().parse_args(given)
     assert (parsed.slot, parsed.back, parsed.stack, parsed.namespace) == ("green", "blue", "staging", "ml-staging")
@@ -84,16 +78,16 @@ def test_the_analysis_watches_as_the_stack_says_and_goes_back_to_the_other_slot(
     assert (parsed.promise["seconds"], parsed.promise["error_share"]) == (30, 0.02)
 
 
-def test_the_smoke_test_calls_its_own_slot(program, checkout):
-    done = run(program, checkout)
+def test_the_smoke_test_calls_its_own_slot(run):
+    done = run()
 
     for slot in ("blue", "green"):
         assert _parser().parse_args(words(done.one("Job", f"smoke-{slot}"))).url == f"http://model-{slot}"
 
 
 @pytest.mark.parametrize("name", ["smoke-green", "analysis-green"])
-def test_what_a_job_vouches_for_stands_in_it_and_its_name_is_drawn(program, checkout, name):
-    done = run(program, checkout)
+def test_what_a_job_vouches_for_stands_in_it_and_its_name_is_drawn(run, name):
+    done = run()
     job = done.one("Job", name)
 
     annotations = job.inputs["spec"]["template"]["metadata"]["annotations"]
@@ -109,8 +103,8 @@ def test_what_a_job_vouches_for_stands_in_it_and_its_name_is_drawn(program, chec
 
 
 @pytest.mark.parametrize("name", ["smoke-green", "analysis-green"])
-def test_a_verdict_is_final_and_a_job_that_hangs_ends(program, checkout, name):
-    spec = run(program, checkout).one("Job", name).inputs["spec"]
+def test_a_verdict_is_final_and_a_job_that_hangs_ends(run, name):
+    spec = run().one("Job", name).inputs["spec"]
 
     assert spec["backoffLimit"] == 0
     assert 60 < spec["activeDeadlineSeconds"] < 300
@@ -118,8 +112,8 @@ def test_a_verdict_is_final_and_a_job_that_hangs_ends(program, checkout, name):
     assert "podFailurePolicy" not in spec
 
 
-def test_the_analysis_may_move_one_service_and_nothing_else(program, checkout):
-    done = run(program, checkout)
+def test_the_analysis_may_move_one_service_and_nothing_else(run):
+    done = run()
 
     rules = {tuple(rule["resources"]): rule for rule in done.one("Role", "analysis").inputs["rules"]}
     assert rules["services",]["resourceNames"] == ["model"]
@@ -129,8 +123,8 @@ def test_the_analysis_may_move_one_service_and_nothing_else(program, checkout):
     assert len(rules) == 3
 
 
-def test_only_the_analysis_holds_a_token(program, checkout):
-    done = run(program, checkout)
+def test_only_the_analysis_holds_a_token(run):
+    done = run()
 
     holds = {job.name: job.inputs["spec"]["template"]["spec"]["automountServiceAccountToken"] for job in done.of("Job")}
     assert holds == {"smoke-blue": False, "smoke-green": False, "analysis-green": True}
@@ -142,15 +136,15 @@ def test_the_network_lets_them_through_to_what_they_need_only():
     assert to == {"smoke": {"model"}, "analysis": {"model", "prometheus", API_SERVER}}
 
 
-def test_the_live_service_is_forced_through_its_own_gate_and_proof(program, checkout):
-    live = run(program, checkout, serviceType="NodePort").one("Service", "model")
+def test_the_live_service_is_forced_through_its_own_gate_and_proof(run):
+    live = run(**TUNED).one("Service", "model")
 
     assert live.inputs["metadata"]["annotations"] == {"pulumi.com/skipAwait": "true", "pulumi.com/patchForce": "true"}
     assert live.hooks == ("live-slot-is-ready", "live-slot-is-ready", "live-slot-answers", "live-slot-answers")
 
 
-def test_a_change_of_configuration_alone_is_smoked_and_watched_anew(program, checkout):
-    before, after = run(program, checkout), run(program, checkout, limits=json.dumps({"cpu": "1", "memory": "3Gi"}))
+def test_a_change_of_configuration_alone_is_smoked_and_watched_anew(run):
+    before, after = run(), run(limits=json.dumps({"cpu": "1", "memory": "3Gi"}))
 
     for job in ("smoke-green", "analysis-green"):
         vouched = [

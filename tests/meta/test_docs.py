@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.meta.commands import ROOT, commands_in, missing_command
-from tests.meta.tree import files
+from tests.meta.tree import files, text
 
 DOCUMENTS = tuple(name for name in files(".md") if not name.startswith(("tests/", "releases/")))
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
@@ -17,17 +17,16 @@ _FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 _MACHINE = re.compile("/" + r"(work|root|home/[a-z]+)" + "/")
 
 
-def _anchors(text: str) -> set[str]:
-    heads = re.findall(r"^#+ +(.+?)\s*$", _FENCE.sub("", text), re.MULTILINE)
+def _anchors(page: str) -> set[str]:
+    heads = re.findall(r"^#+ +(.+?)\s*$", _FENCE.sub("", page), re.MULTILINE)
     found = {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
-    return found | set(re.findall(r'<a (?:id|name)="([^"]+)"', text))
+    return found | set(re.findall(r'<a (?:id|name)="([^"]+)"', page))
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_every_link_leads_somewhere(name: str) -> None:
-    text = _FENCE.sub("", (ROOT / name).read_text())
     broken = []
-    for link in (match[1] or match[2] for match in _LINK.finditer(text)):
+    for link in (match[1] or match[2] for match in _LINK.finditer(_FENCE.sub("", text(name)))):
         if link.startswith(("http://", "https://", "mailto:")):
             continue
         path, _, anchor = link.partition("#")
@@ -47,7 +46,7 @@ def _told(line: str) -> str:
 def test_every_command_exists(name: str) -> None:
     missing = [
         f"{command}: there is no {what}"
-        for command in commands_in((ROOT / name).read_text())
+        for command in commands_in(text(name))
         if (what := missing_command(_told(command).split())) is not None
     ]
 
@@ -55,9 +54,9 @@ def test_every_command_exists(name: str) -> None:
 
 
 def test_the_search_for_commands_would_find_one_that_is_missing() -> None:
-    text = "Say `make tea` and\n```bash\nmlp preview --colour\n$ mlp brew\n```\n"
+    page = "Say `make tea` and\n```bash\nmlp preview --colour\n$ mlp brew\n```\n"
 
-    assert [missing_command(command.split()) for command in commands_in(text)] == [
+    assert [missing_command(command.split()) for command in commands_in(page)] == [
         "mlp preview --colour",
         "mlp brew",
         "make target tea",
@@ -65,8 +64,7 @@ def test_the_search_for_commands_would_find_one_that_is_missing() -> None:
 
 
 def test_the_readme_asks_for_exactly_two_set_up_commands() -> None:
-    text = (ROOT / "README.md").read_text()
-    section = text.partition("## Set up")[2].partition("\n## ")[0]
+    section = text("README.md").partition("## Set up")[2].partition("\n## ")[0]
     block = re.findall(r"^```bash\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
 
     assert [line.partition("#")[0].strip() for line in block[0].splitlines()] == ["make up", "make test"]
@@ -82,12 +80,8 @@ def test_every_decision_has_its_headings() -> None:
         assert path.read_text().count("\n") <= 70, f"{path.name}: one page"
 
 
-def _text(name: str) -> str:
-    return (ROOT / name).read_text(errors="ignore")
-
-
 def test_no_path_of_a_machine_is_in_the_tree() -> None:
-    offenders = [f"{name}: {hit[0]}" for name in files() if (hit := _MACHINE.search(_text(name)))]
+    offenders = [f"{name}: {hit[0]}" for name in files() if (hit := _MACHINE.search(text(name)))]
 
     assert not offenders, "\n" + "\n".join(offenders)
 
@@ -109,7 +103,7 @@ def _registry_hosts() -> set[str]:
 
 def test_no_host_of_a_package_registry_is_in_the_tree() -> None:
     hosts = _registry_hosts()
-    offenders = [f"{name}: {host}" for name in files() for host in hosts if host in _text(name)]
+    offenders = [f"{name}: {host}" for name in files() for host in hosts if host in text(name)]
 
     assert not offenders, "\n" + "\n".join(offenders)
 
@@ -118,8 +112,8 @@ def test_every_page_that_the_code_names_exists() -> None:
     """Messages and policies send people to pages and anchors."""
     missing = []
     for name in (*files(".py"), *files(".toml"), *files(".yaml"), *files(".yml"), "Makefile"):
-        for page, anchor in re.findall(r"\b(docs/[\w./-]+\.md)(?:#([\w-]+))?", _text(name)):
-            known = (ROOT / page).is_file() and (not anchor or anchor in _anchors(_text(page)))
+        for page, anchor in re.findall(r"\b(docs/[\w./-]+\.md)(?:#([\w-]+))?", text(name)):
+            known = (ROOT / page).is_file() and (not anchor or anchor in _anchors(text(page)))
             if not known:
                 missing.append(f"{name}: {page}{'#' if anchor else ''}{anchor}")
 

@@ -1,12 +1,11 @@
 """Every error code is documented once, with what to do; a code has one owner."""
 
-import ast
 import re
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
 
-from tests.meta.commands import ROOT
-from tests.meta.tree import PACKAGES, docstrings, parsed, python
+from tests.meta.tree import PACKAGES, python, source, text
 
 AREAS = (
     "BATCH",
@@ -31,28 +30,19 @@ _ANY_CODE = re.compile(r"\bML-[A-Z]+-\d+\b")
 _ROW = re.compile(r"^\| `(ML-[A-Z]+-\d{3})` \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)
 
 
-def _strings(name: str) -> list[str]:
-    tree = parsed(name)
-    ignored = docstrings(tree)
-    return [
-        node.value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in ignored
-    ]
-
-
+@cache
 def _raised() -> dict[str, set[str]]:
     """Code → the files whose strings hold it."""
     found: dict[str, set[str]] = defaultdict(set)
     for name in python(*PACKAGES):
-        for text in _strings(name):
-            for code in _ANY_CODE.findall(text):
+        for _, value in source(name).strings:
+            for code in _ANY_CODE.findall(value):
                 found[code].add(name)
     return dict(found)
 
 
 def _documented() -> list[tuple[str, str, str]]:
-    return _ROW.findall((ROOT / "docs" / "errors.md").read_text())
+    return _ROW.findall(text("docs/errors.md"))
 
 
 def test_every_code_is_documented_exactly_once() -> None:

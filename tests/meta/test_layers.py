@@ -1,13 +1,12 @@
 """Who may import whom (docs/architecture.md, "Layers"). A rule that is broken prints every offender."""
 
-import ast
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from tests.meta.tree import ROOT, closure, docstrings, files, imports, parsed, python, within
+from tests.meta.tree import ROOT, closure, files, python, source, within
 
 # Decide from values alone: no engine, no tracking server, no network, no clock, no randomness of their own.
 PURE = (
@@ -104,7 +103,7 @@ def _reaches(name: str, libraries: Sequence[str]) -> list[str]:
     return [
         f"{name}, by {reached}, imports {dotted}"
         for reached in sorted(closure(name))
-        for dotted in imports(reached)
+        for dotted in source(reached).imports
         if any(within(dotted, library) for library in libraries)
     ]
 
@@ -119,10 +118,10 @@ def test_ml_never_imports_pulumi_directly_or_not(name: str) -> None:
 def test_a_pure_module_stays_pure_with_everything_it_imports(name: str) -> None:
     assert (ROOT / name).is_file(), "a module on this list was moved: move it on the list as well"
     offenders = [
-        f"{reached}:{node.lineno} reads the clock"
+        f"{reached}:{line} reads the clock"
         for reached in sorted(closure(name))
-        for node in ast.walk(parsed(reached))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CLOCK
+        for line, method in source(reached).calls
+        if method in CLOCK
     ]
 
     offenders += _reaches(name, IMPURE_LIBRARIES)
@@ -133,7 +132,7 @@ def test_policies_import_only_pure_modules_of_ours() -> None:
     offenders = [
         f"{name}: {dotted}"
         for name in python("policies")
-        for dotted in imports(name)
+        for dotted in source(name).imports
         if dotted.split(".")[0] in ("infra", "ml", "toolchain")
         and not any(within(dotted, allowed) for allowed in POLICIES_MAY_IMPORT)
     ]
@@ -145,7 +144,7 @@ def test_mlflow_is_imported_in_one_place() -> None:
     offenders = [
         name
         for name in python("ml", "infra", "policies")
-        if any(within(dotted, "mlflow") for dotted in imports(name)) and not name.startswith("ml/tracking/")
+        if any(within(dotted, "mlflow") for dotted in source(name).imports) and not name.startswith("ml/tracking/")
     ]
 
     assert not offenders, "\n" + "\n".join(offenders)
@@ -153,16 +152,8 @@ def test_mlflow_is_imported_in_one_place() -> None:
 
 def _mentions(name: str) -> list[str]:
     """Identifiers and strings that know the reference problem; examples of a release id (flights-0001) do not."""
-    tree = parsed(name)
-    ignored = docstrings(tree)
-    words: list[tuple[int, str]] = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in ignored:
-            words.append((node.lineno, re.sub(r"flights-\d{4}", "", node.value)))
-        elif isinstance(node, ast.Name):
-            words.append((node.lineno, node.id))
-        elif isinstance(node, ast.ImportFrom | ast.Import):
-            words.append((node.lineno, " ".join([getattr(node, "module", "") or "", *(a.name for a in node.names)])))
+    strings = [(line, re.sub(r"flights-\d{4}", "", value)) for line, value in source(name).strings]
+    words = [*strings, *source(name).names]
     return [f"{name}:{line}: {word.strip()[:80]}" for line, word in words if "flights" in word.lower()]
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.meta.tree import ROOT, files, functions
+from tests.meta.tree import ROOT, files, source, text
 
 FILE_LINES = 300
 FUNCTION_LINES = 40
@@ -10,7 +10,7 @@ INIT_LINES = 80  # a component's __init__ lists resources
 
 
 def _lines(name: str) -> int:
-    return (ROOT / name).read_text().count("\n")
+    return text(name).count("\n")
 
 
 def test_every_file_is_within_budget() -> None:
@@ -24,11 +24,11 @@ def test_every_file_is_within_budget() -> None:
 def test_every_function_is_within_budget() -> None:
     offenders = []
     for name in files(".py"):
-        for function in functions(name):
-            length = (function.end_lineno or function.lineno) - function.lineno + 1
+        for function in source(name).functions:
+            length = function.last - function.first + 1
             budget = INIT_LINES if function.name == "__init__" else FUNCTION_LINES
             if length > budget:
-                offenders.append(f"{name}:{function.lineno}: {function.name} has {length} lines, at most {budget}")
+                offenders.append(f"{name}:{function.first}: {function.name} has {length} lines, at most {budget}")
 
     assert not offenders, "\n" + "\n".join(offenders)
 

@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -127,12 +128,18 @@ def of_every_kind(request: pytest.FixtureRequest):
     return request.param, lambda value: copy.deepcopy(within(POD_TYPES[request.param], value))
 
 
-@pytest.fixture(autouse=True)
-def _checkout(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The checkout of the pack trusts the tests' key and no other."""
+@pytest.fixture(scope="session")
+def trusting(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout that trusts the tests' key and no other; only read it."""
     root = tmp_path_factory.mktemp("checkout")
     trust(root)
-    monkeypatch.setattr(model_gate, "CHECKOUT", root)
+    return root
+
+
+@pytest.fixture(autouse=True)
+def _checkout(trusting: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The checkout of the pack."""
+    monkeypatch.setattr(model_gate, "CHECKOUT", trusting)
 
 
 @pytest.fixture

@@ -13,11 +13,20 @@ class Terminal(io.StringIO):
         return True
 
 
+def shown(out: io.StringIO, text: str, times: int = 1) -> None:
+    """Wait until it says so; ten seconds at most."""
+    for _ in range(1000):
+        if out.getvalue().count(text) >= times:
+            return
+        time.sleep(0.01)
+    pytest.fail(f"after ten seconds {text!r} is not there {times} times: {out.getvalue()!r}")
+
+
 def test_a_log_gets_a_line_at_the_start_now_and_then_and_at_the_end() -> None:
     out = io.StringIO()
 
     with Display(out, interval_s=0.1).task("pulumi", "building") as task:
-        time.sleep(0.4)
+        shown(out, "building", times=2)
         task.done("built")
 
     lines = out.getvalue().splitlines()
@@ -31,7 +40,7 @@ def test_a_terminal_is_drawn_in_place() -> None:
     out = Terminal()
 
     with Display(out).task("pulumi", "building") as task:
-        time.sleep(0.7)
+        shown(out, "\x1b[1A\x1b[J")
         task.done("built")
 
     assert "\x1b[1A\x1b[J" in out.getvalue()

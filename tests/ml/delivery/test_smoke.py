@@ -143,7 +143,8 @@ def test_a_server_that_cannot_be_reached_fails_and_does_not_raise_something_else
         smoke(Caller("http://model-green", "key", httpx.MockTransport(dead)), release, LIMITS, patience_s=0)
 
 
-def test_a_service_that_is_not_there_yet_is_waited_for_before_anything_is_held_against_the_slot(release):
+def test_a_service_that_is_not_there_yet_is_waited_for_before_anything_is_held_against_the_slot(release, monkeypatch):
+    monkeypatch.setattr("ml.delivery.caller.PAUSE_S", 0.001)
     served, refused = Server(), iter(range(3))
 
     def young(request):

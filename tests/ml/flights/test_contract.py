@@ -14,9 +14,15 @@ ROWS = replace(CONTRACT, typical={}, max_missing_share=1.0, missing={})
 MANY = tuple({"flight": number} for number in range(1, 201))
 
 
-@pytest.fixture
-def table():
+@pytest.fixture(scope="module")
+def joined():
     return source.join(*frames(flights=MANY))
+
+
+@pytest.fixture
+def table(joined):
+    """A copy to spoil."""
+    return joined.copy()
 
 
 @pytest.mark.parametrize(

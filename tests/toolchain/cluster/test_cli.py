@@ -34,7 +34,10 @@ def test_logs_print_the_last_lines(home: Path, capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().out == "two\nthree\n"
 
 
-def test_following_shows_what_is_appended_and_starts_over_after_a_rotation(home: Path) -> None:
+def test_following_shows_what_is_appended_and_starts_over_after_a_rotation(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ml.cli.cluster.FOLLOW_S", 0.001)
     log = home / "x.log"
     log.write_text("old\n")
     growth = _growth(log, 4)

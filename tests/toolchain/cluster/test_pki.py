@@ -1,4 +1,5 @@
 import datetime as dt
+import shutil
 import stat
 from pathlib import Path
 
@@ -12,11 +13,18 @@ from toolchain.cluster.layout import Layout
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
 
-@pytest.fixture
-def layout(tmp_path: Path) -> Layout:
-    layout = Layout(root=tmp_path)
+@pytest.fixture(scope="module")
+def issued(tmp_path_factory: pytest.TempPathFactory) -> Layout:
+    """What a first run makes; only read it."""
+    layout = Layout(root=tmp_path_factory.mktemp("pki"))
     pki.ensure(layout, NOW)
     return layout
+
+
+@pytest.fixture
+def layout(issued: Layout, tmp_path: Path) -> Layout:
+    """A copy to spoil."""
+    return Layout(root=shutil.copytree(issued.root, tmp_path / "cluster"))
 
 
 def load(layout: Layout, name: str) -> x509.Certificate:
@@ -31,9 +39,9 @@ def changed(before: dict[str, bytes], after: dict[str, bytes]) -> set[str]:
     return {name.partition(".")[0] for name in before | after if before.get(name) != after.get(name)}
 
 
-def test_only_the_owner_reads_keys(layout: Layout) -> None:
-    assert stat.S_IMODE(layout.pki.stat().st_mode) == 0o700
-    assert {stat.S_IMODE(path.stat().st_mode) for path in layout.pki.iterdir()} == {0o600}
+def test_only_the_owner_reads_keys(issued: Layout) -> None:
+    assert stat.S_IMODE(issued.pki.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) for path in issued.pki.iterdir()} == {0o600}
 
 
 def test_a_second_run_changes_nothing(layout: Layout) -> None:
@@ -95,15 +103,15 @@ def test_only_the_operator_is_master() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in pki.IDENTITIES if name != "etcd"])
-def test_a_servers_certificate_is_no_login_and_a_login_is_no_server(layout: Layout, name: str) -> None:
-    usages = list(load(layout, name).extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
+def test_a_servers_certificate_is_no_login_and_a_login_is_no_server(issued: Layout, name: str) -> None:
+    usages = list(load(issued, name).extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
 
     serves = bool(pki.IDENTITIES[name].hosts)
     assert usages == [ExtendedKeyUsageOID.SERVER_AUTH if serves else ExtendedKeyUsageOID.CLIENT_AUTH]
 
 
-def test_the_kubelet_is_who_the_node_authorizer_expects(layout: Layout) -> None:
-    subject = load(layout, "kubelet").subject
+def test_the_kubelet_is_who_the_node_authorizer_expects(issued: Layout) -> None:
+    subject = load(issued, "kubelet").subject
 
     assert subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value == "system:node:ml-pipeline"
     assert subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)[0].value == "system:nodes"
