@@ -129,7 +129,9 @@ def predict_rows(work: Work, model: Model, progress: Progress = lambda _rows, _t
     try:
         return _write(work, model, progress)
     except OSError as error:
-        raise DataError("ML-BATCH-005", f"{work.output}: cannot be written: {error.strerror}") from error
+        place = error.filename or f"{work.output} or {work.letters}"  # a full disk does not say which
+        fix = f"give the folder space and rights and run the same command; {work.output} was not written"
+        raise DataError("ML-BATCH-005", f"{place}: cannot be written: {error.strerror}", fix) from error
 
 
 def _write(work: Work, model: Model, progress: Progress) -> Counts:

@@ -26,9 +26,11 @@ class AtomicFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.handle.close()
-        with suppress(FileNotFoundError):
-            self.temporary.unlink()
+        try:
+            self.handle.close()
+        finally:  # on a full disk closing writes, and fails: what is left must not keep the disk full
+            with suppress(FileNotFoundError):
+                self.temporary.unlink()
 
     def commit(self, path: Path | None = None) -> None:
         """Make the content durable, then visible under its name, or under another one in the same folder."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -24,6 +24,7 @@ MAX_VALUE_BYTES = 64 * 1024  # of one row; a longer one keeps its causes and los
 MAX_ATTEMPTS = 5
 METRICS = "metrics.prom"
 _FORMAT = 1
+T = TypeVar("T")
 
 
 class Letter(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,19 +105,11 @@ class DeadLetters:
 
     def read(self) -> Content:
         """What the store holds; empty where there is none."""
-        latest = self._latest()
-        if latest is None:
-            return Content(counts=Counts(), letters={})
         try:
-            content = latest.read_bytes()
-            _check_name(latest, content)
-            head, *lines = content.splitlines()
-            letters = [msgspec.json.decode(line, type=Letter) for line in lines]
-            counts = msgspec.json.decode(head, type=Counts)
+            return self._of_latest(_content) or Content(counts=Counts(), letters={})
         except (OSError, ValueError, msgspec.MsgspecError) as error:
             fix = "move the file away to begin anew, and look into it by hand"
-            raise DataError("ML-DATA-011", f"{latest}: the dead letters are damaged: {error}", fix) from error
-        return Content(counts=counts, letters={each.id: each for each in letters})
+            raise DataError("ML-DATA-011", f"{self._latest()}: the dead letters are damaged: {error}", fix) from error
 
     def file(self) -> Path | None:
         """What holds the letters now; None where there is no store."""
@@ -124,8 +117,7 @@ class DeadLetters:
 
     def size(self) -> int:
         """Bytes on disk; 0 where there is no store."""
-        latest = self._latest()
-        return 0 if latest is None else latest.stat().st_size
+        return self._of_latest(lambda path: path.stat().st_size) or 0
 
     def metrics(self) -> str:
         """What it holds, in the Prometheus text format; of an empty store the zeros."""
@@ -162,6 +154,18 @@ class DeadLetters:
     def _latest(self) -> Path | None:
         return max(self._generations(), default=None, key=lambda path: path.name)
 
+    def _of_latest(self, ask: Callable[[Path], T]) -> T | None:
+        """What the newest file answers; None without one. Its successor does, if a writer has just replaced it."""
+        latest = self._latest()
+        while latest is not None:
+            try:
+                return ask(latest)
+            except FileNotFoundError:
+                gone, latest = latest, self._latest()
+                if latest == gone:
+                    raise
+        return None
+
     def _fitting(self, content: Content) -> Content:
         """Without the letters that were last seen longest ago, if all are too many."""
         sizes = {name: len(msgspec.json.encode(each)) + 1 for name, each in content.letters.items()}
@@ -187,6 +191,14 @@ class DeadLetters:
             message = f"{self.folder}: dead letters cannot be kept: {error.strerror or error}"
             fix = "give the folder space and rights, or move it with MLP_DATA_STORE; nothing was trained"
             raise DataError("ML-DATA-011", message, fix) from error
+
+
+def _content(path: Path) -> Content:
+    content = path.read_bytes()
+    _check_name(path, content)
+    head, *lines = content.splitlines()
+    letters = [msgspec.json.decode(line, type=Letter) for line in lines]
+    return Content(counts=msgspec.json.decode(head, type=Counts), letters={each.id: each for each in letters})
 
 
 def _check_name(path: Path, content: bytes) -> None:

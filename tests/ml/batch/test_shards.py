@@ -209,6 +209,25 @@ def test_an_input_without_rows_or_a_folder_that_is_a_file_is_refused(tmp_path: P
         assert caught.value.code == code
 
 
+def test_a_shard_whose_dead_letters_cannot_be_written_leaves_neither_a_part_nor_a_receipt(
+    tmp_path: Path, bundle: Bundle
+) -> None:
+    run = a_run(write_input(tmp_path / "in.parquet", 20, {2}), tmp_path / "out", bundle, 2)
+    opened = open_run(run)
+    letters = tmp_path / "out" / "_dead"
+    letters.rmdir()
+    letters.write_text("a file where the folder should be")
+
+    with pytest.raises(PipelineError, match=f"ML-BATCH-005: {letters}/"):
+        predict_shard(opened, 0)
+    assert not [path for path in (tmp_path / "out").rglob("*part-*") if path.suffix != ".lock"]
+
+    letters.unlink()
+    summary = [work(run, index) for index in range(2)][-1]
+    assert summary is not None
+    assert (summary.predicted, summary.dead) == (19, 1)
+
+
 def test_the_command_takes_its_shard_from_kubernetes_and_leaves_the_result(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -113,6 +113,17 @@ def test_a_process_killed_between_two_generations_leaves_one_state(store):
     assert len(store.read().letters) == 3
 
 
+def test_a_reader_whose_file_is_replaced_meanwhile_reads_its_successor(store, monkeypatch):
+    store.add(letters(2))
+    earlier = store.file()
+    store.add(letters(5))
+    found = iter([earlier, store.file()] * 2)
+    monkeypatch.setattr(store, "_latest", lambda: next(found))
+
+    assert len(store.read().letters) == 5
+    assert store.size() > 0
+
+
 def test_a_writer_killed_at_any_moment_loses_nothing_that_was_there(tmp_path):
     store = DeadLetters(tmp_path)
     store.add(letters(5))
