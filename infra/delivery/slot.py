@@ -246,8 +246,10 @@ def _pod(args: ModelSlotArgs, account: pulumi.Input[str]) -> PodSpecArgs:
         ports={"http": CONTAINER_PORT},
         mounts=[mount("keys", API_KEYS_MOUNT), mount("tmp", "/tmp", read_only=False)],  # noqa: S108  (its own emptyDir)
         startup=http_probe("/health", "http", period_s=1, failures=START_S),
-        readiness=http_probe("/ready", "http", period_s=2, failures=2),
-        liveness=http_probe("/health", "http", period_s=10, failures=3),
+        # Patient: a pod that is asked too much answers late, and taking it away leaves its share to the others, until
+        # none is left and the Service refuses everybody. What has to go leaves the Service by being asked to go.
+        readiness=http_probe("/ready", "http", period_s=2, timeout_s=5, failures=5),
+        liveness=http_probe("/health", "http", period_s=10, timeout_s=5, failures=6),
         lifecycle=LifecycleArgs(pre_stop=LifecycleHandlerArgs(sleep=SleepActionArgs(seconds=PRE_STOP_S))),
     )
     return pod_spec(

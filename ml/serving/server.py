@@ -2,13 +2,15 @@
 
 On SIGTERM the server first keeps serving: `/ready` says 503 and every answer carries `Connection: close`, so that
 keep-alive clients move to another pod. Only then the listener closes, idle connections are closed, and what still runs
-is finished. Closing at once would cut keep-alive connections in the middle of a client's next request.
+is finished. Closing at once would cut keep-alive connections in the middle of a client's next request. Also without any
+connection the listener stays for all of that time: somebody's rules may still lead here, and would be refused.
 """
 
 import asyncio
 import logging
 import signal
 import socket
+from collections.abc import Callable
 
 import uvloop
 
@@ -40,7 +42,10 @@ def listen(settings: Settings) -> socket.socket:
 
 
 def run(app: App, settings: Settings, listener: socket.socket) -> None:
-    """Serve until SIGTERM or SIGINT; a second one ends the wait for clients."""
+    """Serve until SIGTERM or SIGINT; a second one ends the wait for clients.
+
+    SIGINT comes from a person, who also waits: with it the server does not stay for clients that it does not have.
+    """
     uvloop.run(_serve(app, settings, listener))
 
 
@@ -48,22 +53,24 @@ async def _serve(app: App, settings: Settings, listener: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     pool = Pool(app, settings.limits)
     app.metrics.connections = lambda: len(pool.connections)
-    stop, hurry = asyncio.Event(), asyncio.Event()
+    stop, by_hand, hurry = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
-    def on_signal() -> None:
+    def on_signal(number: signal.Signals) -> None:
         (hurry if stop.is_set() else stop).set()
+        if number is signal.SIGINT:
+            by_hand.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal)
+        loop.add_signal_handler(number, on_signal, number)
     server = await loop.create_server(lambda: HttpConnection(pool, loop), sock=listener, backlog=BACKLOG)
     sweeper = loop.create_task(_sweep(pool))
     await stop.wait()
     app.draining = pool.draining = True
     event(logger, logging.INFO, "draining", connections=len(pool.connections), seconds=settings.drain_s)
-    await _emptied(pool, settings.drain_s, hurry)
+    await _drained(settings.drain_s, lambda: hurry.is_set() or (by_hand.is_set() and not pool.connections))
     server.close()
     pool.close_idle()
-    await _emptied(pool, settings.grace_s, hurry)
+    await _drained(settings.grace_s, lambda: hurry.is_set() or not pool.connections)
     dropped = len(pool.connections)
     pool.abort()
     sweeper.cancel()
@@ -77,9 +84,9 @@ async def _sweep(pool: Pool) -> None:
         await asyncio.sleep(SWEEP_S)
 
 
-async def _emptied(pool: Pool, seconds: float, hurry: asyncio.Event) -> None:
-    """Wait until every connection is gone, for at most so long."""
+async def _drained(seconds: float, enough: Callable[[], bool]) -> None:
+    """Wait so long, or until it is enough."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
-    while pool.connections and loop.time() < deadline and not hurry.is_set():  # noqa: ASYNC110 - three conditions
-        await asyncio.sleep(POLL_S)
+    while loop.time() < deadline and not enough():  # noqa: ASYNC110 - several conditions
+        await asyncio.sleep(min(POLL_S, max(deadline - loop.time(), 0)))

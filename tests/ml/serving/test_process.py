@@ -1,6 +1,7 @@
 """The real process: starts, answers over sockets, survives rude clients, stops without losing a request."""
 
 import json
+import signal
 import socket
 import threading
 import time
@@ -86,6 +87,27 @@ def test_a_stop_under_load_loses_no_request_of_a_keep_alive_client(server: Serve
     assert code == 0
     assert set(statuses) == {200}
     assert len(statuses) > len(threads)
+
+
+def test_a_client_that_comes_while_the_server_drains_is_answered_and_asked_to_leave(server: Server) -> None:
+    """Rules of a node that are late still lead to a pod that has to go; also when nobody was connected."""
+    server.process.send_signal(signal.SIGTERM)
+    time.sleep(0.5)
+
+    late = httpx.post(f"{server.url}/predict", json=ROW, headers=HEADERS)
+    code, log = server.stop()
+
+    assert (late.status_code, late.headers["connection"]) == (200, "close")
+    assert code == 0
+    assert [line["event"] for line in log] == ["starting", "ready", "draining", "stopped"]
+
+
+def test_a_person_does_not_wait_for_clients_that_are_not_there(tmp_path: Path, keys_file: Path) -> None:
+    folder = tmp_path / "model"
+    with Server(folder, make_release(folder), keys_file, DRAIN_SECONDS="60") as server:
+        server.process.send_signal(signal.SIGINT)
+
+        assert server.process.wait(timeout=20) == 0
 
 
 def test_a_refused_start_is_one_clear_line_and_an_exit_code(tmp_path: Path) -> None:
