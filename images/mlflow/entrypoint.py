@@ -15,6 +15,9 @@ SECRETS = Path(os.environ.get("SECRETS", "/run/secrets"))
 RUNTIME = Path(os.environ.get("RUNTIME", "/run/mlflow"))
 DATABASE_ADDRESS = os.environ.get("DATABASE_ADDRESS", "postgres:5432")
 METRICS_PORT = int(os.environ.get("METRICS_PORT", "9101"))
+# A password's hash is slow to compute on purpose, half a second beside other work, and MLflow would do it for every
+# request. Another password is in force at once after a restart, which a rotation makes, and else after so long.
+PASSWORD_SEEN_S = 60
 
 
 def secret(name: str) -> str:
@@ -50,7 +53,8 @@ def configure() -> None:
         "[mlflow]\n"
         "default_permission = NO_PERMISSIONS\n"
         f"database_uri = {auth_uri.replace('%', '%%')}\n"
-        "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n",
+        "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
+        f"auth_cache_ttl_seconds = {PASSWORD_SEEN_S}\n",
     )
     metrics = RUNTIME / "metrics"
     # Left behind by a killed container of the same pod: counters of processes that are gone.

@@ -70,14 +70,14 @@ def publish(  # noqa: PLR0913  (keyword-only)
     """
     with session(tracking_uri, username, password) as client:
         run = _run(client, release)
-        _facts(client, run.info.run_id, release.record)
+        if run.info.status != "FINISHED":
+            _facts(client, run.info.run_id, release.record)
         _artifacts(client, run.info.run_id, release)
         if run.info.status != "FINISHED":
             client.set_terminated(run.info.run_id, "FINISHED", end_time=_created_ms(release.record))
         version = _version(client, run, release)
-        _retag(client, release.record["problem"], version, tags)
-        if alias is not None:
-            _alias(client, release.record["problem"], alias, version)
+        if tags or alias is not None:
+            _show(client, release.record["problem"], version, alias, tags)
     return PublishResult(run_id=run.info.run_id, version=version)
 
 
@@ -149,13 +149,13 @@ def _artifacts(client: Any, run_id: str, release: Publishable) -> None:
 def _version(client: Any, run: Any, release: Publishable) -> str:
     """The registered version of this release; again, its tags are part of its creation."""
     name = release.record["problem"]
-    if not client.search_registered_models(f"name = '{name}'"):
-        client.create_registered_model(name)
     found = client.search_model_versions(f"name = '{name}' and tags.{RELEASE_TAG} = '{release.id}'")
     if found:
         oldest = min(found, key=lambda version: int(version.version))
         _refuse_other(release, oldest.tags)
         return str(oldest.version)
+    if not client.search_registered_models(f"name = '{name}'"):
+        client.create_registered_model(name)
     created = client.create_model_version(
         name,
         run.info.artifact_uri,
@@ -167,15 +167,13 @@ def _version(client: Any, run: Any, release: Publishable) -> str:
     return str(created.version)
 
 
-def _retag(client: Any, name: str, version: str, tags: Mapping[str, str]) -> None:
-    present = client.get_model_version(name, version).tags if tags else {}
+def _show(client: Any, name: str, version: str, alias: str | None, tags: Mapping[str, str]) -> None:
+    """Tags and alias as they are to be; only what differs is written."""
+    present = client.get_model_version(name, version)
     for key, value in tags.items():
-        if present.get(key) != value:
+        if present.tags.get(key) != value:
             client.set_model_version_tag(name, version, key, value)
-
-
-def _alias(client: Any, name: str, alias: str, version: str) -> None:
-    if str(client.get_registered_model(name).aliases.get(alias)) != version:
+    if alias is not None and alias not in present.aliases:
         client.set_registered_model_alias(name, alias, version)
 
 

@@ -220,6 +220,7 @@ def test_the_login_settings_are_read_as_they_are_meant(server):
 
     assert parsed["mlflow"]["default_permission"] == "NO_PERMISSIONS"
     assert parsed["mlflow"]["database_uri"].endswith(f"/mlflow_auth?passfile={run}/pgpass")
+    assert 0 < parsed["mlflow"].getint("auth_cache_ttl_seconds") <= 60
 
 
 def test_counters_of_processes_that_are_gone_are_dropped_at_a_start(server):
