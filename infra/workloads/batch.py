@@ -18,7 +18,7 @@ from infra.backing.pods import Resources, claim_volume, container, mount, pod_sp
 from infra.backing.workloads import Identity, claim
 from infra.batch_settings import BatchSettings
 from infra.names import BATCH
-from infra.workloads.indexed import KEEP_S, TRIES, failure_policy
+from infra.workloads.indexed import KEEP_S, STARTED, TRIES, failure_policy
 
 _VOLUME: Final = "/volume"
 _RELEASE: Final = "/release"
@@ -73,8 +73,7 @@ class Batch(pulumi.ComponentResource):
         name = f"{BATCH}-{settings.run}"
         return Job(
             name,
-            # It may run for hours, and waits for its input first: `pulumi up` starts it and does not wait.
-            metadata=of.metadata(name, annotations={"pulumi.com/skipAwait": "true"}),
+            metadata=of.metadata(name, annotations=STARTED),
             spec=JobSpecArgs(
                 completion_mode="Indexed",
                 completions=settings.shards,

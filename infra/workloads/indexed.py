@@ -11,6 +11,12 @@ from pulumi_kubernetes.batch.v1 import (
 
 from ml.errors import ConfigError, DataError, GateError, UsageError
 
+STARTED: Final = {"pulumi.com/waitFor": "jsonpath={.metadata.uid}"}
+"""Annotations of a Job that may run for hours: `pulumi up` starts it and does not wait.
+
+Not `skipAwait`: for a Job it skips the wait for its deletion as well. One whose arguments have changed is replaced
+under its name, and the API server takes no other of that name until the first has gone.
+"""
 KEEP_S: Final = 7 * 24 * 3600
 TRIES: Final = 5
 """Of one index: a pod that is killed again and again is no accident."""

@@ -22,7 +22,7 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from infra.backing.pods import Resources, container, mount, pod_spec, scratch, secret_volume
 from infra.backing.workloads import Identity
 from infra.training_settings import TrainingSettings
-from infra.workloads.indexed import KEEP_S, TRIES, failure_policy
+from infra.workloads.indexed import KEEP_S, STARTED, TRIES, failure_policy
 from ml.training.plan import SEED
 
 SEARCH: Final = "search"
@@ -85,8 +85,7 @@ class Training(pulumi.ComponentResource):
         name = f"{SEARCH}-{settings.study}"
         return Job(
             name,
-            # A search may run for hours: `pulumi up` starts it and does not wait.
-            metadata=of.metadata(name, annotations={"pulumi.com/skipAwait": "true"}),
+            metadata=of.metadata(name, annotations=STARTED),
             spec=JobSpecArgs(
                 completion_mode="Indexed",
                 completions=settings.workers,

@@ -45,8 +45,8 @@ def test_a_run_is_an_indexed_job_with_one_index_a_shard_and_an_end(deploy):
     assert pod(spec)["restartPolicy"] == "Never"
 
 
-def test_the_up_does_not_wait_for_it(deploy):
-    assert job(deploy).inputs["metadata"]["annotations"]["pulumi.com/skipAwait"] == "true"
+def test_the_up_waits_for_its_start_only_and_for_the_end_of_the_one_it_replaces(deploy):
+    assert job(deploy).inputs["metadata"]["annotations"] == {"pulumi.com/waitFor": "jsonpath={.metadata.uid}"}
 
 
 def test_a_killed_worker_is_replaced_and_a_refusal_ends_the_run(deploy):

@@ -61,8 +61,8 @@ def test_a_killed_worker_is_replaced_a_drained_one_costs_no_try_and_a_wrong_one_
     assert refused["containerName"] == container(spec)["name"]
 
 
-def test_the_up_does_not_wait_for_hours(deploy):
-    assert job(deploy)["metadata"]["annotations"]["pulumi.com/skipAwait"] == "true"
+def test_the_up_waits_for_its_start_only_and_for_the_end_of_the_one_it_replaces(deploy):
+    assert job(deploy)["metadata"]["annotations"] == {"pulumi.com/waitFor": "jsonpath={.metadata.uid}"}
 
 
 def test_the_worker_takes_the_arguments_it_is_given(deploy):
