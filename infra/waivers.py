@@ -1,10 +1,11 @@
-"""Whether this stack accepts the waivers that its releases rest on; asked before the program registers anything.
+"""Whether this stack accepts the waivers that its releases rest on: asked before anything is registered.
 
-What it accepts is exported, so that a waiver in production is seen by whoever reads the stack's outputs.
+Of an image that the stack builds itself it is asked before that image comes into a slot. What it accepts is exported,
+so that a waiver in production is seen by whoever reads the stack's outputs.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -52,5 +53,23 @@ def accepted_waivers(
     if problems:
         every = sorted({entry for found in refused.values() for entry in found})
         message = "nothing is deployed, because a release rests on a waiver" + "".join(problems)
-        raise pulumi.RunError(str(GateError("ML-GATE-206", message, accepted.how_to_accept(stack, every))))
+        raise pulumi.RunError(str(_not_accepted(message, stack, every)))
     return {slot: accepted.rests_on(record, stack, own, day, also[slot]) for slot, record in records.items()}
+
+
+def refuse_unaccepted(
+    release: store.Release, evidence: images.ImageEvidence, stack: str, own: Sequence[accepted.Acceptance]
+) -> None:
+    """Ask of an image that was just built what is asked of committed evidence before anything is registered.
+
+    Raises:
+        GateError: If the image may run by a waiver only, which this stack does not accept on the day of the scan.
+    """
+    found = accepted.refusals(release.record, stack, own, evidence.scanned_at[:10], evidence.incomplete)
+    if found:
+        message = accepted.refusal(f"{release.id} with its image {evidence.image}", stack, found)
+        raise _not_accepted(message, stack, found)
+
+
+def _not_accepted(message: str, stack: str, found: Sequence[tuple[str, str]]) -> GateError:
+    return GateError("ML-GATE-206", message, accepted.how_to_accept(stack, found))

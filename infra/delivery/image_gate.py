@@ -5,7 +5,7 @@ step: the slot stays as it is, and no traffic can move to it.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +14,9 @@ from typing import Any
 import pulumi
 
 from infra.settings import Settings
+from infra.waivers import refuse_unaccepted
 from ml.errors import GateError, PipelineError
+from ml.gate.accepted import Acceptance
 from ml.release import images, store
 from ml.security.result import Scan
 
@@ -31,18 +33,23 @@ class ImageGate:
     builds: bool
     """Whether this stack builds the image; if not, the evidence is committed and was proven in the preview."""
     look: Look
+    stack: str
+    accepts: Sequence[Acceptance]
+    """What this stack accepts by its own word."""
 
     def check(self, image: str) -> None:
         """Return if the image may run.
 
         Raises:
-            GateError: It holds something that must not run, or nobody could look.
+            GateError: It holds something that must not run, nobody could look, or it may run by a waiver that this
+                stack does not accept.
         """
         release = store.load(self.root, self.release)
         if not self.builds:
             images.refuse_committed(release, image)
             return
-        images.judged(release, image, self.look(image), datetime.now(tz=UTC))
+        evidence = images.judged(release, image, self.look(image), datetime.now(tz=UTC))
+        refuse_unaccepted(release, evidence, self.stack, self.accepts)
 
 
 def image_hook(name: str, gate: ImageGate) -> pulumi.ResourceHook:

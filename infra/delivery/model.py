@@ -106,6 +106,8 @@ class Model(pulumi.ComponentResource):
             release=release,
             builds=args.settings.build,
             look=partial(scan_image, args.root),
+            stack=args.settings.stack,
+            accepts=args.settings.accept_waivers,
         )
 
     def _smoke(self, slot: Slot, runs: ModelSlot, args: ModelArgs) -> Smoke:

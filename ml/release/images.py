@@ -54,6 +54,11 @@ class ImageEvidence:
         }
         return canonical_bytes(seal(fields))
 
+    @property
+    def incomplete(self) -> list[str]:
+        """What it rests on a waiver for, such as scan/image-debian; empty when every scan passed."""
+        return _not_passed({name: scan.verdict for name, scan in self.scans.items()})
+
 
 def judged(release: Release, image: str, scans: Mapping[str, Scan], now: datetime) -> ImageEvidence:
     """What a look into the image gave, as evidence, if the image may run.
@@ -123,7 +128,10 @@ def unjudged(release: Release, image: str | None) -> list[str]:
     except (GateError, OSError):
         return []
     scans = found if isinstance(found, dict) else {}
-    verdicts = {name: scan.get("verdict") for name, scan in scans.items() if isinstance(scan, dict)}
+    return _not_passed({name: scan.get("verdict") for name, scan in scans.items() if isinstance(scan, dict)})
+
+
+def _not_passed(verdicts: Mapping[str, object]) -> list[str]:
     return [f"scan/{name}" for name, verdict in sorted(verdicts.items()) if verdict != "pass"]
 
 
