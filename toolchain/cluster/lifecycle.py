@@ -76,10 +76,26 @@ def up(display: Display, binaries: Binaries | None = None) -> None:
     programs = host.programs() | {name: path.resolve() for name, path in binaries.items()}
     with display.task("local cluster", "starting") as task:
         with _locked(task):
+            _put_away_a_dead_cluster(where.root.parent, task)
             machine.claim(where.root.parent)
             _prepare(where)
             _start(where, programs, task)
         task.done(f"node {NODE} is ready")
+
+
+def _put_away_a_dead_cluster(home: Path, task: Task) -> None:
+    """End what another home's killed cluster left behind, as its own `down` would.
+
+    The network namespaces of its pods outlive their processes, on the same bridge: one that has an address which a pod
+    here is given anew refuses that pod's connections.
+    """
+    other = machine.claimed_home()
+    if other in {None, home} or machine.running_home() is not None:
+        return
+    task.now(f"putting away the dead cluster of MLP_HOME={other}")
+    left = Layout(root=other / "cluster")
+    remains.kill_leftovers(left)
+    remains.unmount(left.root)
 
 
 def _prepare(where: Layout) -> None:

@@ -21,13 +21,18 @@ def lock(on_wait: Callable[[str], None]) -> AbstractContextManager[int]:
     return locks.held(MACHINE_LOCK, on_wait)
 
 
-def running_home() -> Path | None:
-    """The MLP_HOME whose cluster has live processes on this machine, or None."""
+def claimed_home() -> Path | None:
+    """The MLP_HOME whose cluster was started last on this machine and not stopped, alive or killed; or None."""
     try:
-        home = Path(json.loads(MACHINE_MARKER.read_bytes())["home"])
+        return Path(json.loads(MACHINE_MARKER.read_bytes())["home"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return home if any_alive(Layout(root=home / "cluster")) else None
+
+
+def running_home() -> Path | None:
+    """The MLP_HOME whose cluster has live processes on this machine, or None."""
+    home = claimed_home()
+    return home if home is not None and any_alive(Layout(root=home / "cluster")) else None
 
 
 def any_alive(layout: Layout) -> bool:
@@ -54,11 +59,7 @@ def claim(home: Path) -> None:
 
 def release(home: Path) -> None:
     """Take the claim back, if it is this home's."""
-    try:
-        mine = json.loads(MACHINE_MARKER.read_bytes()).get("home") == str(home)
-    except (OSError, ValueError, AttributeError):
-        return
-    if mine:
+    if claimed_home() == home:
         MACHINE_MARKER.unlink(missing_ok=True)
 
 

@@ -5,6 +5,7 @@ the pinned tools; a cluster of any other home is somebody's work and is never to
 `MLP_TEST_BINARIES` names a directory with kubernetes, coredns and metrics-server, instead of the pinned tools.
 """
 
+import contextlib
 import http.client
 import os
 import re
@@ -13,16 +14,14 @@ import signal
 import ssl
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import docker
 import pytest
-import yaml
 
-from toolchain import cluster, paths, rootfs
+from tests.toolchain.cluster.workload import IMAGE, answer, eventually, kubectl, run_the_pod
+from toolchain import cluster, host, paths
 from toolchain.cluster import api, machine, processes, remains
 from toolchain.cluster.components import BUILT_PROGRAMS
 from toolchain.cluster.layout import BRIDGE
@@ -30,8 +29,6 @@ from toolchain.display import Display
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
-IMAGE = "127.0.0.1:5000/e2e/base:1"
-NODE_PORT = 32180
 OURS = re.compile(r"\b(KUBE|MLP)-[A-Z]")
 
 
@@ -78,6 +75,7 @@ def home(before: dict[str, Any], binaries: dict[str, Path] | None) -> Iterator[P
             cluster.down(Display())
         scratch = Path(tempfile.mkdtemp(prefix="mlp-e2e-"))
         patch.setenv("MLP_HOME", str(scratch))
+        host.ensure_packages(Display())  # `make test` does all its own set-up, also where nobody said `make up`
         before.update(machine_state())
         try:
             cluster.up(Display(), binaries)
@@ -97,63 +95,18 @@ def client() -> Iterator[api.Client]:
     client.close()
 
 
-def eventually(check: Callable[[], Any], *, within_s: float = 60.0) -> Any:
-    """The first value of `check` that is true; the last failure when there is none in time."""
-    deadline = time.monotonic() + within_s
-    while True:
-        try:
-            value = check()
-        except (OSError, http.client.HTTPException, api.ApiError, KeyError) as error:
-            value, problem = None, repr(error)
-        else:
-            problem = repr(value)
-        if value:
-            return value
-        assert time.monotonic() < deadline, f"not within {within_s} s: {problem}"
-        time.sleep(0.3)
-
-
-def kubectl(*arguments: str) -> str:
-    argv = [*cluster_kubectl(), "--kubeconfig", str(cluster.layout().admin_kubeconfig), *arguments]
-    return subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60).stdout
-
-
-def cluster_kubectl() -> list[str]:
-    given = os.environ.get("MLP_TEST_BINARIES")
-    return [str(Path(given) / "kubernetes"), "kubectl"] if given else ["kubectl"]
-
-
-def answer() -> str:
-    connection = http.client.HTTPConnection("127.0.0.1", NODE_PORT, timeout=2)
-    try:
-        connection.request("GET", "/")
-        return connection.getresponse().read().decode()
-    finally:
-        connection.close()
-
-
-def push_image() -> None:
-    rootfs.ensure()
-    engine = docker.DockerClient(base_url=f"unix://{cluster.layout().docker_socket}", timeout=300)
-    try:
-        engine.images.build(path=str(Path(rootfs.__file__).parents[1] / "images/base"), tag=IMAGE, network_mode="host")
-        for event in engine.images.push(IMAGE, stream=True, decode=True):
-            assert "error" not in event, event
-    finally:
-        engine.close()
-
-
-def objects() -> list[tuple[str, dict[str, Any]]]:
-    """`(path, object)` of workload.yaml: a namespace and, in it, a pod with a volume behind a NodePort."""
-    manifests = list(yaml.safe_load_all(Path(__file__).with_name("workload.yaml").read_text()))
-    return [(manifest.pop("path"), manifest) for manifest in manifests]
+@pytest.fixture
+def other_home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    scratch = Path(tempfile.mkdtemp(prefix="mlp-e2e-"))
+    yield scratch
+    with monkeypatch.context() as patch:
+        patch.setenv("MLP_HOME", str(scratch))
+        cluster.delete(Display())
+    shutil.rmtree(scratch)
 
 
 def test_a_restricted_pod_writes_its_volume_and_answers_on_127_0_0_1(client: api.Client) -> None:
-    push_image()
-
-    for path, manifest in objects():
-        client.apply(path, manifest)
+    run_the_pod(client)
 
     assert eventually(lambda: answer() == "start\n")
 
@@ -264,6 +217,28 @@ def test_another_home_is_refused_while_this_one_runs(
 
     with pytest.raises(Exception, match=f"ML-CLUSTER-007.*\n.*MLP_HOME={home} mlp cluster down"):
         machine.claim(tmp_path)
+
+
+def test_a_killed_cluster_of_another_home_takes_no_connection_from_the_next(
+    client: api.Client, binaries: dict[str, Path] | None, monkeypatch: pytest.MonkeyPatch, other_home: Path
+) -> None:
+    killed = cluster.layout().root
+    # Addresses are counted from the first one again, so that either cluster's pod is given the same.
+    shutil.rmtree(killed / "addresses", ignore_errors=True)
+    run_the_pod(client)
+    assert eventually(lambda: answer() == "start\n", within_s=90)
+    client.close()
+    for pid in everything():
+        os.kill(pid, signal.SIGKILL)
+    assert eventually(lambda: cluster.running_home() is None)
+
+    monkeypatch.setenv("MLP_HOME", str(other_home))
+    cluster.up(Display(), binaries)
+
+    with contextlib.closing(api.Client(api.Credentials.of(cluster.layout(), "admin"))) as next_client:
+        run_the_pod(next_client)
+    assert eventually(lambda: answer() == "start\n")
+    assert remains.mounts_below(killed, Path("/proc/self/mountinfo").read_text()) == []
 
 
 def test_delete_leaves_nothing(before: dict[str, Any], home: Path) -> None:
