@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ml.errors import PipelineError, SurroundingsError, TransientError
-from toolchain import environment, paths
+from toolchain import checkpoints, environment, paths
 from toolchain.pending import Pending, pending_creates
 
 UP_DEADLINE_S = 30 * 60.0
@@ -46,8 +46,9 @@ class Stack:
         """Make the passphrase, the backend's folder and the stack, when they are not there.
 
         Raises:
-            SurroundingsError: `ML-HOST-008` when the passphrase does not fit.
+            SurroundingsError: `ML-HOST-008` when the passphrase does not fit, `ML-HOST-017` when the state is damaged.
         """
+        self.require_whole_state()
         made = self._make_passphrase()
         backend = urllib.parse.urlsplit(self.env["PULUMI_BACKEND_URL"])
         if backend.scheme == "file":
@@ -56,6 +57,16 @@ class Stack:
             self._forget_foreign_salt()
         self._adopt_salt()
         self.capture("stack", "select", "--create", self.name)
+
+    def require_whole_state(self) -> None:
+        """Refuse a damaged state before Pulumi reads it.
+
+        Raises:
+            SurroundingsError: `ML-HOST-017`, with the command that restores it.
+        """
+        files = checkpoints.of(self.env, self.name)
+        if files is not None:
+            files.require_whole()
 
     def clear_dead_lock(self) -> None:
         """Remove the lock of a Pulumi process of this machine that no longer runs.
@@ -78,9 +89,10 @@ class Stack:
         """Undo what a Pulumi process that was killed has left: its lock, and creations that nobody saw the end of.
 
         Raises:
-            SurroundingsError: `ML-HOST-009` when a process still holds the stack.
+            SurroundingsError: `ML-HOST-009` when a process holds the stack, `ML-HOST-017` when its state is damaged.
             PipelineError: `ML-HOST-010` when Pulumi cannot read the cluster.
         """
+        self.require_whole_state()
         self.clear_dead_lock()
         exported = json.loads(self.capture("stack", "export", "--stack", self.name))
         begun = pending_creates(exported.get("deployment") or {})

@@ -91,6 +91,11 @@ GROUPS: Mapping[str, Group] = {
         words="what would change in the infrastructure and in the model, as one Markdown comment",
         example="mlp preview --stack staging",
     ),
+    "state": Group(
+        target="ml.cli.state:app",
+        words="what Pulumi remembers of a stack on this machine: check, restore",
+        example="mlp state check --stack staging",
+    ),
     "api-key": Group(
         target="ml.cli.key:api_key",
         words="the key that clients of a stack's model send",

@@ -26,10 +26,10 @@ from toolchain.cluster import (
     stacks,
 )
 from toolchain.cluster.component import Component
-from toolchain.cluster.files import write_if_changed
 from toolchain.cluster.layout import NODE, Layout
 from toolchain.cluster.starting import Starter, record_path, stale
 from toolchain.display import Display, Task
+from toolchain.files import write_if_changed
 
 NODE_DEADLINE_S: Final = 90.0
 OBJECTS_DEADLINE_S: Final = 20.0

@@ -9,8 +9,8 @@ from typing import Final
 from ml.errors import SurroundingsError
 from toolchain import locks
 from toolchain.cluster import processes
-from toolchain.cluster.files import write_private
 from toolchain.cluster.layout import MARKER, Layout
+from toolchain.files import write_private
 
 MACHINE_MARKER: Final = Path("/run/ml-pipeline-cluster.json")
 MACHINE_LOCK: Final = Path("/run/ml-pipeline-cluster.lock")

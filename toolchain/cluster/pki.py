@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from toolchain.cluster.files import write_private
 from toolchain.cluster.layout import DOMAIN, NODE, NODE_IP, SERVICE_IP, Layout
+from toolchain.files import write_private
 
 AUTHORITY_LIFE: Final = dt.timedelta(days=3650)
 LEAF_LIFE: Final = dt.timedelta(days=365)

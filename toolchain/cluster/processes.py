@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from toolchain.cluster.files import write_private
+from toolchain.files import write_private
 
 MAX_LOG_BYTES: Final = 8 * 1024 * 1024
 POLL_S: Final = 0.05
