@@ -6,7 +6,6 @@ The CLI's own output is passed through; only what the user must act on outside o
 import collections
 import json
 import os
-import re
 import secrets
 import signal
 import socket
@@ -18,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ml.errors import PipelineError, SurroundingsError, TransientError
-from toolchain import checkpoints, environment, paths
+from toolchain import checkpoints, environment, paths, salts
 from toolchain.pending import Pending, pending_creates
 
 UP_DEADLINE_S = 30 * 60.0
@@ -26,7 +25,6 @@ ENDING_S = 60.0
 ASK_S = 30.0
 WRONG_PASSPHRASE = "incorrect passphrase"  # noqa: S105  (words of the CLI)
 NO_SPACE = "no space left on device"
-SALT = re.compile(r"^encryptionsalt:.*\n?", re.MULTILINE)
 
 
 class Stack:
@@ -54,8 +52,8 @@ class Stack:
         if backend.scheme == "file":
             Path(backend.path).mkdir(parents=True, exist_ok=True)
         if made:
-            self._forget_foreign_salt()
-        self._adopt_salt()
+            salts.forget(self.config_file)
+        salts.adopt(self.config_file, self.name, self.env)
         self.capture("stack", "select", "--create", self.name)
 
     def require_whole_state(self) -> None:
@@ -205,31 +203,6 @@ class Stack:
         with os.fdopen(descriptor, "w") as out:
             out.write(secrets.token_urlsafe(32))
         return True
-
-    def _forget_foreign_salt(self) -> None:
-        """Drop another machine's salt from the settings; with no encrypted value in them it protects nothing."""
-        text = self.config_file.read_text() if self.config_file.exists() else ""
-        if SALT.search(text) and "secure:" not in text:
-            self.config_file.write_text(SALT.sub("", text))
-
-    def _adopt_salt(self) -> None:
-        """Give a second checkout's settings the salt of the stack's secrets, which the state remembers.
-
-        Without it the CLI would draw another one and then call the passphrase incorrect.
-        """
-        text = self.config_file.read_text() if self.config_file.exists() else ""
-        if SALT.search(text):
-            return
-        done = subprocess.run(
-            ["pulumi", "stack", "export", "--stack", self.name, "--non-interactive"], cwd=self._root, env=self.env,
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        if done.returncode:  # there is no such stack yet
-            return
-        provider = (json.loads(done.stdout).get("deployment") or {}).get("secrets_providers") or {}
-        if provider.get("type") == "passphrase":
-            salt = provider["state"]["salt"]
-            self.config_file.write_text(f"{text.rstrip()}\nencryptionsalt: {salt}\n".lstrip())
 
     def _lock_files(self) -> list[Path]:
         backend = urllib.parse.urlsplit(self.env["PULUMI_BACKEND_URL"])

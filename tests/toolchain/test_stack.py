@@ -72,6 +72,39 @@ def test_another_machines_salt_is_dropped_when_nothing_is_encrypted_with_it(proj
     assert "demo:a: b" in text
 
 
+def test_a_second_checkout_with_another_machines_salt_takes_that_of_the_state(project: Project, home: Path) -> None:
+    project.write("Pulumi.test.yaml", "encryptionsalt: v1:xyz:v1:abc\nconfig:\n  demo:a: b\n")
+    committed = (project.root / "Pulumi.test.yaml").read_text()
+    Stack("test", project.env, project.root).prepare()
+    Stack("test", project.env, project.root).up(None)
+    own = re.search(r"encryptionsalt: \S+", (project.root / "Pulumi.test.yaml").read_text())
+    # A salt of another passphrase, as the CLI wrote it, so that it is well-formed.
+    foreign = "v1:/VszO5rJr6w=:v1:HFTqkbqcGFUfLSkV:xZY2EaAQNRwFTDITYCt87qF3C3uuvw=="
+    project.write("Pulumi.test.yaml", committed.replace("v1:xyz:v1:abc", foreign))
+
+    Stack("test", project.env, project.root).prepare()
+    Stack("test", project.env, project.root).up(None)
+
+    text = (project.root / "Pulumi.test.yaml").read_text()
+    assert own is not None
+    assert own[0] in text
+    assert foreign not in text
+
+
+def test_a_wrong_passphrase_leaves_the_settings_as_they_were(project: Project, home: Path) -> None:
+    Stack("test", project.env, project.root).prepare()
+    Stack("test", project.env, project.root).up(None)
+    settings = project.root / "Pulumi.test.yaml"
+    before = settings.read_bytes()
+    (home / "passphrase").write_text("another")
+
+    Stack("test", project.env, project.root).prepare()
+    with pytest.raises(SurroundingsError, match="ML-HOST-008"):
+        Stack("test", project.env, project.root).up(None)
+
+    assert settings.read_bytes() == before
+
+
 def test_a_wrong_passphrase_is_one_clear_message(project: Project) -> None:
     project.succeed("config", "set", "--secret", "token", "s3cret")
     wrong = project.env | {"PULUMI_CONFIG_PASSPHRASE": "another"}
