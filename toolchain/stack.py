@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ml.errors import PipelineError, SurroundingsError, TransientError
-from toolchain import checkpoints, environment, paths, salts
+from toolchain import checkpoints, environment, paths, providers, salts
 from toolchain.pending import Pending, pending_creates
 
 UP_DEADLINE_S = 30 * 60.0
@@ -84,7 +84,7 @@ class Stack:
             self.capture("cancel", "--yes", "--stack", self.name)
 
     def recover(self) -> None:
-        """Undo what a Pulumi process that was killed has left: its lock, and creations that nobody saw the end of.
+        """Undo what a Pulumi process that was killed has left: lock, processes, creations that nobody saw the end of.
 
         Raises:
             SurroundingsError: `ML-HOST-009` when a process holds the stack, `ML-HOST-017` when its state is damaged.
@@ -94,6 +94,9 @@ class Stack:
         self.clear_dead_lock()
         exported = json.loads(self.capture("stack", "export", "--stack", self.name))
         begun = pending_creates(exported.get("deployment") or {})
+        abandoned = providers.end_abandoned(paths.venv_bin())
+        if abandoned:
+            print(f"Provider processes of a Pulumi that was killed are ended: {abandoned}", flush=True)
         if not begun:
             return
         found = [one for one in begun if one.kind and self._kubectl("get", one, "--output=name")]
