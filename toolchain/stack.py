@@ -15,10 +15,14 @@ import threading
 import urllib.parse
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ml.errors import PipelineError, SurroundingsError, TransientError
 from toolchain import checkpoints, environment, paths, providers, salts
 from toolchain.pending import Pending, pending_creates
+
+if TYPE_CHECKING:
+    from toolchain.traffic import Known
 
 UP_DEADLINE_S = 30 * 60.0
 ENDING_S = 60.0
@@ -92,17 +96,16 @@ class Stack:
         """
         self.require_whole_state()
         self.clear_dead_lock()
-        exported = json.loads(self.capture("stack", "export", "--stack", self.name))
-        begun = pending_creates(exported.get("deployment") or {})
         abandoned = providers.end_abandoned(paths.venv_bin())
         if abandoned:
             print(f"Provider processes of a Pulumi that was killed are ended: {abandoned}", flush=True)
+        begun = pending_creates(self._deployment())
         if not begun:
             return
-        found = [one for one in begun if one.kind and self._kubectl("get", one, "--output=name")]
+        found = [one for one in begun if one.kind and self._begun("get", one, "--output=name")]
         print(f"An update was killed while it created {len(begun)} objects, {len(found)} of which exist", flush=True)
         for spare in (one for one in found if one.is_spare):
-            self._kubectl("delete", spare)
+            self._begun("delete", spare)
         taken = [
             f"--import-pending-creates={word}"
             for one in found
@@ -111,18 +114,47 @@ class Stack:
         ]
         self.capture("refresh", "--yes", "--skip-preview", *taken, "--clear-pending-creates", "--stack", self.name)
 
-    def _kubectl(self, verb: str, one: Pending, *options: str) -> str:
+    def read_traffic_again(self) -> None:
+        """Let the state follow where the traffic was moved to without Pulumi, such as by an analysis.
+
+        Raises:
+            PipelineError: `ML-HOST-010` when Pulumi cannot read the cluster.
+        """
+        from toolchain.traffic import known_traffic  # noqa: PLC0415  (this module is read before the program's may be)
+
+        known = known_traffic(self._deployment())
+        if known is None:
+            return
+        slot = self._selected(known)
+        if slot and slot != known.slot:
+            print(f"The traffic was moved to slot {slot}; the state, which says {known.slot}, is read anew", flush=True)
+            self.capture("refresh", "--yes", "--skip-preview", "--target", known.urn, "--stack", self.name)
+
+    def _selected(self, known: "Known") -> str:
+        """The slot that the live Service selects; empty when the cluster does not say, as the update then will."""
+        done = self._kubectl("get", "service", known.name, "--namespace", known.namespace, "--output", known.path)
+        return "" if done.returncode else done.stdout.strip()
+
+    def _begun(self, verb: str, one: Pending, *options: str) -> str:
         """What kubectl prints about one object; empty when there is none."""
         where = ["--namespace", one.namespace] if one.namespace else []
-        command = ["kubectl", verb, one.kind, one.name, *where, "--ignore-not-found", *options]
-        done = subprocess.run(
-            command, env=self.env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-            timeout=ASK_S,
-        )  # fmt: skip
+        done = self._kubectl(verb, one.kind, one.name, *where, "--ignore-not-found", *options)
         if done.returncode:
             message = f"stack {self.name}: the cluster does not {verb} {one.kind} {one.provider_id}"
             raise SurroundingsError("ML-HOST-016", f"{message}: {done.stderr.strip()}", "kubectl get nodes")
         return done.stdout.strip()
+
+    def _kubectl(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            ["kubectl", *arguments], env=self.env, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            check=False, timeout=ASK_S,
+        )  # fmt: skip
+
+    def _deployment(self) -> Mapping[str, Any]:
+        """The state, as the CLI exports it."""
+        exported = json.loads(self.capture("stack", "export", "--stack", self.name))
+        deployment: Mapping[str, Any] = exported.get("deployment") or {}
+        return deployment
 
     def up(self, policy_pack: Path | None, deadline_s: float = UP_DEADLINE_S) -> None:
         """`pulumi up` with the policy pack, its output passed through.

@@ -38,6 +38,7 @@ def up(name: str, display: Display) -> None:
     stack = Stack(name)
     stack.prepare()
     stack.recover()
+    stack.read_traffic_again()
     for release in slots.releases:
         _mlp(stack, "release", "verify", release)
     stack.up(paths.repo_root() / "policies")

@@ -20,6 +20,8 @@ from ml.errors import GateError, PipelineError
 from ml.stack.objects import Objects
 
 PATIENCE_S: Final = 30.0
+STILL_S: Final = 90.0
+"""For the endpoints to follow the selector. Controllers that lost the API server look again after up to a minute."""
 PAUSE_S: Final = 0.1
 ANSWERS: Final = 5
 """So many answers in a row must come from the release: the API server picks a pod of the Service for each."""
@@ -35,6 +37,11 @@ class Seen:
     """Ready addresses of the slot's own Service."""
     answers: Sequence[str | None]
     """The record digests that answered."""
+
+
+def _is_still(seen: Seen) -> bool:
+    """Whether the live Service has its earlier endpoints and nothing else: then no client knows of the switch."""
+    return bool(seen.live) and not set(seen.live) & set(seen.slot)
 
 
 def doubts(slot: Slot, seen: Seen, digest: str) -> list[str]:
@@ -58,6 +65,9 @@ class SwitchProof:
     objects: Objects
     digests: Mapping[Slot, str]
     patience_s: float = PATIENCE_S
+    """From the moment on when the endpoints are no more those of the earlier slot."""
+    still_s: float = STILL_S
+    """In all."""
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     clock: Callable[[], float] = monotonic
     say: Callable[[str], None] = pulumi.log.info
@@ -72,11 +82,13 @@ class SwitchProof:
         """
         slot = selected_slot(args.new_inputs)
         before = selected_slot(args.old_inputs) if args.old_inputs else None
-        began = self.clock()
-        while found := doubts(slot, await asyncio.to_thread(self._look, slot), self.digests[slot]):
-            if self.clock() - began >= self.patience_s:
+        began = moved = self.clock()
+        while found := doubts(slot, seen := await asyncio.to_thread(self._look, slot), self.digests[slot]):
+            now = self.clock()
+            moved = now if _is_still(seen) else moved
+            if now - moved >= self.patience_s or now - began >= self.still_s:
                 undone = await asyncio.to_thread(self._undo, before, slot)
-                message = f"the switch to slot {slot} is not proven after {self.patience_s:g} s; {undone}: "
+                message = f"the switch to slot {slot} is not proven after {now - began:.0f} s; {undone}: "
                 raise GateError("ML-GATE-210", message + "; ".join(found), "pulumi up --refresh")
             await self.sleep(PAUSE_S)
         self.say(f"slot {slot} has the traffic, proven {self.clock() - began:.2f} s after the switch")

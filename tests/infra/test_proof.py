@@ -110,6 +110,42 @@ async def test_endpoints_that_follow_late_are_waited_for():
     assert 0.0 < clock.now < 1.0
 
 
+def stale(found):
+    """The live Service still has the endpoints of the slot that it selected before."""
+    found.objects["endpointslice", "live"]["endpoints"] = [endpoint(f"10.0.9.{n}", ready=True) for n in range(3)]
+    return found
+
+
+async def test_endpoints_that_nobody_has_moved_yet_are_waited_for_longer():
+    """As after an API server that was away: controllers look again after up to a minute, and clients are served."""
+    found, clock = stale(switched()), Clock()
+
+    async def sleep(seconds):
+        await Clock.sleep(clock, seconds)
+        if clock.now > 60:
+            found.objects["endpointslice", "live"]["endpoints"] = [endpoint(one, ready=True) for one in ADDRESSES]
+
+    clock.sleep = sleep
+    await proof(found, clock)(switch_to("green", "blue"))
+
+    assert 60 < clock.now < 61
+
+
+async def test_endpoints_that_never_move_are_given_up_and_the_selector_goes_back():
+    found, clock = stale(switched()), Clock()
+
+    with pytest.raises(GateError, match=r"not proven after 90 s; slot blue has the traffic again"):
+        await proof(found, clock)(switch_to("green", "blue"))
+    assert selected(found.one("service", "model")) == "blue"
+
+
+async def test_a_live_service_without_endpoints_is_not_waited_for_longer():
+    clock = Clock()
+
+    with pytest.raises(GateError, match="not proven after 5 s"):
+        await proof(switched(live_endpoints=0), clock)(switch_to("green", "blue"))
+
+
 async def test_a_switch_that_is_not_proven_is_taken_back_at_once():
     found, clock = switched(live_endpoints=2), Clock()
 
