@@ -13,7 +13,13 @@ from typing import Final, Literal
 import pulumi
 from pulumi.runtime import config as runtime_config
 
-from infra import analysis_settings, autoscaling_settings, batch_settings, training_settings
+from infra import (
+    analysis_settings,
+    autoscaling_settings,
+    batch_settings,
+    node_port_settings,
+    training_settings,
+)
 from infra.acceptance import accept_waivers
 from infra.analysis_settings import AnalysisSettings
 from infra.autoscaling_settings import AutoscalingSettings
@@ -21,6 +27,7 @@ from infra.batch_settings import BatchSettings
 from infra.cluster import Cluster, named
 from infra.config_reader import CPU_RULE, SIZE_RULE, Reader, Rule, cpu_cores, size_bytes
 from infra.names import DIGEST_PATTERN, KNOWN_IMAGES, PLATFORM_IMAGES, PROJECT, SLOTS, TRAINING_IMAGE, Slot, namespace
+from infra.node_port_settings import NodePortSettings
 from infra.training_settings import CRON_RULE, TrainingSettings
 from ml.errors import ConfigError, PipelineError
 from ml.gate.accepted import KEY, Acceptance
@@ -66,17 +73,6 @@ class ComputeSettings:
 
     cpu: str
     memory: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class NodePortSettings:
-    """Fixed node ports; None lets Kubernetes choose. Used with serviceType NodePort only."""
-
-    live: int | None = None
-    preview: int | None = None
-    mlflow: int | None = None
-    prometheus: int | None = None
-    alertmanager: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,10 +168,7 @@ def parse(values: Mapping[str, object], stack: str) -> Settings:
         ConfigError: Naming every problem: key, value, rule and the command that mends it.
     """
     reader = Reader(values, stack)
-    if re.fullmatch(_STACK, stack) is None:
-        reader.problems.append(
-            f"stack {stack!r}: must be lower-case letters, digits and dashes. Fix: pulumi stack init"
-        )
+    _check_name(stack, reader)
     default = Settings(stack=stack)
     settings = Settings(
         stack=stack,
@@ -185,7 +178,7 @@ def parse(values: Mapping[str, object], stack: str) -> Settings:
         requests=_compute(reader.table("requests"), default.requests),
         limits=_compute(reader.table("limits"), default.limits),
         service_type=reader.choice("serviceType", default.service_type, SERVICE_TYPES),
-        node_ports=_node_ports(reader.table("nodePorts")),
+        node_ports=node_port_settings.read(reader.table("nodePorts")),
         autoscaling=autoscaling_settings.read(reader.table("autoscaling")),
         registry=reader.text("registry", default.registry, _REGISTRY),
         build=reader.flag("build", default=default.build),
@@ -238,16 +231,6 @@ def _compute(reader: Reader, default: ComputeSettings) -> ComputeSettings:
     return found
 
 
-def _node_ports(reader: Reader) -> NodePortSettings:
-    names = ("live", "preview", "mlflow", "prometheus", "alertmanager")
-    ports = {name: reader.optional_integer(name, low=30000, high=32767) for name in names}
-    for index, name in enumerate(names):
-        if ports[name] is not None and ports[name] in [ports[earlier] for earlier in names[:index]]:
-            reader.problem(name, ports[name], "a port that no other Service has", "PORT")
-    reader.finish()
-    return NodePortSettings(**ports)
-
-
 def _images(reader: Reader) -> dict[str, str]:
     found = {name: reference for name in KNOWN_IMAGES if (reference := reader.optional_text(name, _DIGEST)) is not None}
     reader.finish()
@@ -263,6 +246,13 @@ def _storage(reader: Reader, default: StorageSettings) -> StorageSettings:
     )
     reader.finish()
     return found
+
+
+def _check_name(stack: str, reader: Reader) -> None:
+    if re.fullmatch(_STACK, stack) is None:
+        reader.problems.append(
+            f"stack {stack!r}: must be lower-case letters, digits and dashes. Fix: pulumi stack init"
+        )
 
 
 def _check_together(settings: Settings, reader: Reader) -> None:
