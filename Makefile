@@ -9,7 +9,7 @@ export PYTHONPYCACHEPREFIX := $(CURDIR)/.build/pycache
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up test setup check fmt fast integration properties e2e e2e-search e2e-switches e2e-degraded e2e-kills e2e-batch preview down clean lock bench bench-drift bench-serving bench-gate bench-scores bench-data bench-batch fuzz workflow
+.PHONY: help up test setup check fmt fast integration properties e2e e2e-search e2e-retraining e2e-switches e2e-degraded e2e-kills e2e-batch rollback-drill preview down clean lock bench bench-drift bench-serving bench-gate bench-scores bench-data bench-batch fuzz workflow
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 18
@@ -44,8 +44,14 @@ e2e: setup       ## the walk from make up to rollback on a cluster of its own (p
 e2e-search: setup  ## a search in the cluster whose worker is killed; some 15 min, not part of `make test`
 	$(BIN)/pytest -q -x -m e2e --durations 10 tests/e2e/test_search.py
 
+e2e-retraining: setup  ## retraining by schedule, by a drift alert that fires, by a person; some 10 min, not part of `make test`
+	$(BIN)/pytest -q -x -m e2e --durations 10 tests/e2e/test_retraining.py
+
 e2e-switches: setup  ## 20 switches and 20 rollbacks under three kinds of clients, and the control; some 25 min
 	$(BIN)/pytest -q -x -s -m e2e tests/e2e/test_switches.py
+
+rollback-drill: setup  ## mlp rollback, twenty times under clients, timed; some 20 min
+	$(BIN)/pytest -q -x -s -m e2e tests/e2e/test_rollback.py
 
 e2e-degraded: setup  ## releases that pass on paper and are bad: one is stopped by smoke, four lose the traffic; 20 min
 	$(BIN)/pytest -q -x -s -m e2e tests/e2e/test_degraded.py

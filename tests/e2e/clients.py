@@ -11,9 +11,11 @@ number and time. Ends when its standard input is closed, and prints what it saw 
 import asyncio
 import itertools
 import json
+import math
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -50,6 +52,18 @@ class Seen:
     """Release -> first and last answer of each time that it was seen without a pause of two seconds: `[a, b, a, b]`."""
     longest_s: float
     """The slowest answer."""
+    took_ms: Mapping[str, int] = field(default_factory=dict)
+    """Milliseconds -> how many answers to one row took so long."""
+
+    @property
+    def p95_s(self) -> float:
+        """What 95 of 100 answers to one row took at most; NaN without any."""
+        left = 0.95 * sum(self.took_ms.values())
+        for took_ms, number in sorted((int(took_ms), number) for took_ms, number in self.took_ms.items()):
+            left -= number
+            if left <= 0:
+                return took_ms / 1000
+        return float("nan")
 
     @property
     def total(self) -> int:
@@ -99,12 +113,15 @@ class _Book:
     failures: list[tuple[float, str, str]] = field(default_factory=list)
     versions: dict[str, list[float]] = field(default_factory=dict)
     longest_s: float = 0.0
+    took_ms: Counter[int] = field(default_factory=Counter)
     over: bool = False
 
     def answered(self, kind: str, version: str, took_s: float) -> None:
         now = time.time()
         self.calls[kind] += 1
         self.longest_s = max(self.longest_s, took_s)
+        if kind != "piped":
+            self.took_ms[math.ceil(took_s * 1000)] += 1
         spans = self.versions.setdefault(version, [])
         if not spans or now - spans[-1] > 2:
             spans += [now, now]

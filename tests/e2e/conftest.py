@@ -1,4 +1,4 @@
-"""One machine for the whole walk; a cluster that a person has running is paused and comes back afterwards."""
+"""One machine for all that runs in one go; a cluster that a person has running is paused and comes back afterwards."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ def _cluster(home: Path, *command: str) -> None:
     subprocess.run([mlp, "cluster", *command], cwd=ROOT, check=True, env={**environment, "MLP_HOME": str(home)})
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def machine() -> Iterator[Machine]:
     ours, keep = HOME / "home", bool(os.environ.get("MLP_E2E_KEEP"))
     paused = cluster.running_home()

@@ -50,8 +50,9 @@ class Machine:
         return done
 
     def kubectl(self, *args: str) -> Any:
-        """The JSON that `kubectl ARGS -o json` answers."""
-        return json.loads(self.run("kubectl", *args, "-o", "json", timeout_s=60).stdout)
+        """The JSON that `kubectl ARGS -o json` answers, without what it complains of when an API is down."""
+        lines = self.run("kubectl", *args, "-o", "json", timeout_s=60).stdout.splitlines()
+        return json.loads("\n".join(lines[lines.index("{") : len(lines) - lines[::-1].index("}")]))
 
     def secret(self, *command: str) -> str:
         """As `text`, for a command that prints a secret: its output stays out of the log."""

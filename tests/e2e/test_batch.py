@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.e2e.faults import process_of
+from tests.e2e.jobs import ask_for, pods_of, succeeded
 from tests.e2e.machine import Machine
 from tests.e2e.reads import STAGING, eventually, prometheus
 from tests.ml.batch.test_workers import YEAR, flights, poison
@@ -22,16 +23,13 @@ INDEX = "batch.kubernetes.io/job-completion-index"
 
 
 def pods(machine: Machine) -> list[dict[str, Any]]:
-    return list(machine.kubectl("get", "pods", "-n", STAGING, "-l", f"job-name=batch-{RUN}")["items"])
+    return pods_of(machine, f"batch-{RUN}")
 
 
 def start_run(machine: Machine) -> None:
     wanted = {"run": RUN, "input": "in/year.parquet", "size": "1Gi", "keep": "id"}
     wanted |= {"shards": str(SHARDS), "parallelism": "2", "minutes": "30"}
-    for name, value in wanted.items():
-        command = ("pulumi", "config", "set", "--stack", "staging", "--path", f"ml-pipeline:batch.{name}")
-        machine.run(*command, value)
-    machine.run("pulumi", "up", "--yes", "--skip-preview", "--stack", "staging", timeout_s=1500)
+    ask_for(machine, "batch", wanted)
 
 
 def victim(machine: Machine) -> tuple[str, int] | None:
@@ -60,9 +58,7 @@ def halted_in_the_middle(pid: int) -> bool:
 
 
 def finished(machine: Machine) -> bool:
-    status = machine.kubectl("get", "job", f"batch-{RUN}", "-n", STAGING)["status"]
-    assert not [c for c in status.get("conditions", []) if c["type"] == "Failed" and c["status"] == "True"], status
-    return int(status.get("succeeded") or 0) == SHARDS
+    return succeeded(machine, f"batch-{RUN}") == SHARDS
 
 
 @pytest.fixture(scope="module")

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from tests.e2e.faults import process_of
+from tests.e2e.jobs import ask_for, pods_of, succeeded
 from tests.e2e.machine import Machine
 from tests.e2e.reads import STAGING, eventually
 
 pytestmark = pytest.mark.e2e
 
 STUDY, TRIALS, WORKERS, THROUGH = "killed", 8, 2, "2013-10"
+OF_STUDY = f"from trials join studies using (study_id) where study_name = '{STUDY}'"
 # A row that runs, with the worker that runs it: `pod/process`.
 RUNNING = (
     "select t.number, a.value_json from trials t join trial_user_attributes a using (trial_id) "
@@ -31,15 +33,12 @@ def sql(machine: Machine, query: str) -> list[list[str]]:
 
 
 def pods(machine: Machine) -> list[dict[str, Any]]:
-    return list(machine.kubectl("get", "pods", "-n", STAGING, "-l", f"job-name=search-{STUDY}")["items"])
+    return pods_of(machine, f"search-{STUDY}")
 
 
-def start_search(machine: Machine) -> None:
-    wanted = {"study": STUDY, "through": THROUGH, "trials": TRIALS, "workers": WORKERS, "minutes": 30}
-    for name, value in wanted.items():
-        command = ("pulumi", "config", "set", "--stack", "staging", "--path", f"ml-pipeline:training.{name}")
-        machine.run(*command, str(value))
-    machine.run("pulumi", "up", "--yes", "--skip-preview", "--stack", "staging", timeout_s=1500)
+def start_search(machine: Machine, trials: int = TRIALS) -> None:
+    wanted = {"study": STUDY, "through": THROUGH, "trials": trials, "workers": WORKERS, "minutes": 30}
+    ask_for(machine, "training", wanted)
 
 
 def kill_one_in_a_trial(machine: Machine) -> str:
@@ -47,7 +46,8 @@ def kill_one_in_a_trial(machine: Machine) -> str:
 
     It is halted first: so what the database says of its trial stays true until the kill.
     """
-    eventually(lambda: bool(sql(machine, RUNNING.format(study=STUDY))), 420)
+    eventually(lambda: sql(machine, "select to_regclass('trial_user_attributes') is not null") == [["t"]], 420)
+    eventually(lambda: bool(sql(machine, RUNNING.format(study=STUDY))), 120)
     for _ in range(20):
         for pod in pods(machine):
             pid = process_of(pod, "ml.training.worker")
@@ -64,9 +64,7 @@ def kill_one_in_a_trial(machine: Machine) -> str:
 
 
 def finished(machine: Machine) -> bool:
-    status = machine.kubectl("get", "job", f"search-{STUDY}", "-n", STAGING)["status"]
-    assert not [c for c in status.get("conditions", []) if c["type"] == "Failed" and c["status"] == "True"], status
-    return int(status.get("succeeded") or 0) == WORKERS
+    return succeeded(machine, f"search-{STUDY}") == WORKERS
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +109,7 @@ def test_every_trial_is_accounted_for(machine: Machine, section: dict[str, Any])
     counts = section["trials"]
     assert counts["complete"] + counts["pruned"] == TRIALS
     assert (counts["failed"], counts["not_started"], counts["retried"]) == (0, 0, 1)
-    assert sql(machine, "select count(*) from trials where state in ('RUNNING', 'WAITING')") == [["0"]]
+    assert sql(machine, f"select count(*) {OF_STUDY} and state in ('RUNNING', 'WAITING')") == [["0"]]
 
 
 def test_the_best_value_is_that_of_one_process_with_the_same_seed_and_budget(
@@ -143,7 +141,7 @@ def test_the_password_is_in_no_argument_log_or_specification(machine: Machine, k
 
     assert len(password) > 20
     assert password not in shown
-    assert re.search(r"search killed: \d+ of 8 trials", shown)
+    assert re.search(rf"search {STUDY}: \d+ of {TRIALS} trials", shown)
 
 
 def test_the_role_of_a_search_opens_no_other_database(machine: Machine, killed: str) -> None:
@@ -154,3 +152,15 @@ def test_the_role_of_a_search_opens_no_other_database(machine: Machine, killed: 
 
     assert grants == ["f", "f", "f"]
     assert rules == [["training"]]
+
+
+def test_more_trials_under_the_same_name_run_the_missing_ones(machine: Machine, section: dict[str, Any]) -> None:
+    """The Job is replaced under its name: its arguments are another count."""
+    began = f"select number, datetime_start {OF_STUDY} order by 1"
+    before = sql(machine, began)
+    start_search(machine, TRIALS + 2)
+    eventually(lambda: finished(machine), 600)
+
+    assert len(before) == TRIALS + 1, "the killed one has a second row"
+    assert sql(machine, began)[: len(before)] == before
+    assert sql(machine, f"select count(*) {OF_STUDY} and state in ('COMPLETE', 'PRUNED')") == [[str(TRIALS + 2)]]

@@ -4,7 +4,6 @@ Not part of `make test`: some 25 minutes. `make e2e-switches`; what was measured
 """
 
 import itertools
-import json
 import os
 import signal
 import time
@@ -14,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.clients import Clients, Load, Seen
+from tests.e2e.bench import FULL, Bench, prepare
+from tests.e2e.clients import Seen
 from tests.e2e.drills import keep, quantiles
-from tests.e2e.faults import processes, selected
+from tests.e2e.faults import processes
 from tests.e2e.machine import Machine
-from tests.e2e.reads import STAGING
-from tests.e2e.two_releases import FIRST, PORT, SECOND, api_key, golden_rows, switch, two_releases
+from tests.e2e.two_releases import FIRST, SECOND, switch
 
 pytestmark = pytest.mark.e2e
 
@@ -28,23 +27,21 @@ LEAST_CALLS = 200_000
 
 
 @pytest.fixture(scope="module")
-def stack(machine: Machine) -> tuple[str, Sequence[Sequence[Any]]]:
-    two_releases(machine)
-    return api_key(machine), golden_rows(machine)
+def bench(machine: Machine) -> Bench:
+    return prepare(machine)
 
 
-def test_no_request_is_lost_over_twenty_switches_and_twenty_rollbacks(
-    machine: Machine, stack: tuple[str, Sequence[Sequence[Any]]]
-) -> None:
+def test_no_request_is_lost_over_twenty_switches_and_twenty_rollbacks(bench: Bench) -> None:
+    machine = bench.machine
     took: dict[str, list[float]] = {"rollback": [], "switch": []}
-    with Clients(PORT, *stack, Load()) as clients:
+    with bench.clients(FULL) as clients:
         for _ in range(ROUNDS):
             took["rollback"].append(_timed(lambda: machine.run("mlp", "rollback", "--stack", "staging")))
-            assert selected(machine) == "blue"
-            _replace_a_pod(machine, "green")
+            assert bench.live() == "blue"
+            bench.delete_a_pod("green")  # as when the next release is staged at once
             took["switch"].append(_timed(lambda: switch(machine)))
-            assert selected(machine) == "green"
-            _replace_a_pod(machine, "blue")
+            assert bench.live() == "green"
+            bench.delete_a_pod("blue")
     seen = clients.seen
     result = _result(seen, took)
     keep("switches", result)
@@ -55,31 +52,23 @@ def test_no_request_is_lost_over_twenty_switches_and_twenty_rollbacks(
     assert seen.total >= LEAST_CALLS
 
 
-def test_without_draining_the_same_clients_do_lose_requests(
-    machine: Machine, stack: tuple[str, Sequence[Sequence[Any]]]
-) -> None:
+def test_without_draining_the_same_clients_do_lose_requests(bench: Bench) -> None:
     """The control: the slot that loses the traffic is gone at that moment, and its connections with it."""
-    with Clients(PORT, *stack, Load()) as clients:
+    with bench.clients(FULL) as clients:
         time.sleep(5)
-        for slot, other in (("blue", "green"), ("green", "blue")):
-            selector = json.dumps({"spec": {"selector": {"ml-pipeline/slot": slot}}})
-            doomed = processes(machine, other)
-            machine.run("kubectl", "patch", "service", "model", "-n", STAGING, "-p", selector)
+        for _ in range(2):
+            losing = bench.live()
+            doomed = processes(bench.machine, losing)
+            bench.turn()
             for process in doomed:
                 os.kill(process, signal.SIGKILL)
-            machine.run("kubectl", "rollout", "status", f"deployment/model-{other}", "-n", STAGING, "--timeout=90s")
+            bench.whole(losing)
             time.sleep(5)
 
     seen = clients.seen
     kinds = Counter(kind for _, kind, _ in seen.failures)
     print(f"\nwithout draining: {len(seen.failures)} of {seen.total} failed, {dict(kinds)}, {seen.failures[:2]}")
     assert seen.failures
-
-
-def _replace_a_pod(machine: Machine, slot: str) -> None:
-    """A pod of the slot that has just lost the traffic goes, as when the next release is staged at once."""
-    name = machine.kubectl("get", "pods", "-n", STAGING, "-l", f"ml-pipeline/slot={slot}")["items"][0]["metadata"]
-    machine.run("kubectl", "delete", "pod", name["name"], "-n", STAGING, "--wait=false")
 
 
 def _timed(do: Any) -> float:
