@@ -9,7 +9,7 @@ export PYTHONPYCACHEPREFIX := $(CURDIR)/.build/pycache
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up test setup check fmt fast integration properties e2e e2e-search e2e-retraining e2e-switches e2e-degraded e2e-kills e2e-batch rollback-drill preview down clean lock bench bench-drift bench-serving bench-gate bench-scores bench-data bench-batch fuzz workflow
+.PHONY: help up test setup check fmt fast integration properties e2e e2e-search e2e-retraining e2e-switches e2e-degraded e2e-kills e2e-batch rollback-drill preview down clean lock bench bench-drift bench-serving bench-gate bench-scores bench-data bench-batch fuzz workflow e2e-capacity
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 18
@@ -61,6 +61,9 @@ e2e-kills: setup  ## Pulumi killed at 50 moments of a release, then ten updates 
 
 e2e-batch: setup  ## a run over shards in the cluster whose worker is killed; some 15 min, not part of `make test`
 	$(BIN)/pytest -q -x -m e2e --durations 10 tests/e2e/test_batch.py
+
+e2e-capacity: setup  ## a switch from a slot that has grown, with and without room; 3 min on a stack that is up
+	$(BIN)/pytest -q -x -s -m e2e --durations 10 tests/e2e/test_capacity.py
 
 fmt:             ## format and fix what can be fixed
 	$(BIN)/ruff format .

@@ -5,6 +5,7 @@ Whatever can be refused is refused first, before any resource is registered.
 
 import pulumi
 
+from infra.delivery.capacity import put_back_earlier
 from infra.delivery.contexts import prepare
 from infra.delivery.image import Images, ImagesArgs
 from infra.delivery.image_gate import refuse_unproven_images
@@ -23,12 +24,11 @@ evidence = load_evidence(repo_root(), settings.slots, settings.live)
 waivers = accepted_waivers(repo_root(), evidence, settings, today())
 refuse_unproven_images(repo_root(), settings)
 contexts = prepare(repo_root(), settings)
+put_back_earlier(settings, cluster)
 
 here = on_cluster(cluster)
-images = Images(
-    "images",
-    ImagesArgs(registry=settings.registry, tag=settings.stack, contexts=contexts, given=settings.images),
-)
+given = ImagesArgs(registry=settings.registry, tag=settings.stack, contexts=contexts, given=settings.images)
+images = Images("images", given)
 foundation = Foundation(
     "foundation",
     FoundationArgs(settings=settings, images=images.platform, node_host=cluster.node_host, root=repo_root()),

@@ -15,6 +15,7 @@ from infra.backing.tracking import Tracking, TrackingArgs
 from infra.backing.workloads import Exposure
 from infra.credentials import Credentials, CredentialsArgs
 from infra.names import TRAINING_IMAGE
+from infra.quota import quota
 from infra.settings import Settings
 from infra.workloads.training import Training, TrainingArgs
 
@@ -54,7 +55,10 @@ class Foundation(pulumi.ComponentResource):
         super().__init__("ml-pipeline:infra:Foundation", name, None, opts)
         walls = Namespace(
             "namespace",
-            NamespaceArgs(namespace=args.settings.namespace),
+            NamespaceArgs(
+                namespace=args.settings.namespace,
+                quota=quota(args.settings),
+            ),
             pulumi.ResourceOptions(parent=self),
         )
         credentials = Credentials(

@@ -25,6 +25,9 @@ SLOT_HASH_ANNOTATION: Final = "ml-pipeline/slot-hash"
 ROLLED_BACK_ANNOTATION: Final = "ml-pipeline/rolled-back"
 """Of the live Service: JSON, the releases that traffic was taken from, the newest last."""
 
+RAISED_ANNOTATION: Final = "ml-pipeline/raised"
+"""Of a slot's autoscaler: when its minimum was raised for a switch, UTC. What has none is not put back by us."""
+
 MODEL: Final = "model"
 LIVE_SERVICE: Final = "model"
 PREVIEW_SERVICE: Final = "model-preview"

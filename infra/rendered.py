@@ -113,6 +113,7 @@ def _run(stack: str, settings: Settings, engine: _Engine) -> None:
         "infra.release.load_evidence": lambda *_, **__: dict.fromkeys(settings.slots, evidence),
         "infra.delivery.image_gate.refuse_unproven_images": lambda *_: None,
         "infra.waivers.accepted_waivers": lambda *_: {},
+        "infra.delivery.capacity.put_back_earlier": lambda *_: None,
     }
     with ExitStack() as stand_ins:
         for name, answer in answers.items():

@@ -121,6 +121,11 @@ class Settings:
         return (*PLATFORM_IMAGES, TRAINING_IMAGE) if wanted else PLATFORM_IMAGES
 
     @property
+    def most_pods(self) -> int:
+        """How many pods each slot may have, a surge not counted."""
+        return self.autoscaling.max if self.autoscaling.enabled else self.replicas
+
+    @property
     def namespace(self) -> str:
         """The stack's namespace."""
         return namespace(self.stack)

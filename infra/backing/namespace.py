@@ -39,27 +39,14 @@ ACCOUNTS: Final[Mapping[str, str]] = {
 }
 """Platform ServiceAccount -> component; a slot makes its own. Rights have kube-state-metrics and the analysis only."""
 
-# Room for both slots at six pods each (500m/1Gi), a surge, and the platform; a runaway job stops here.
-_QUOTA: Final[Mapping[str, str]] = {
-    "requests.cpu": "16",
-    "requests.memory": "24Gi",
-    "requests.ephemeral-storage": "16Gi",
-    "limits.cpu": "40",
-    "limits.memory": "48Gi",
-    "limits.ephemeral-storage": "48Gi",
-    "pods": "80",
-    "persistentvolumeclaims": "8",
-    "services.loadbalancers": "2",
-    "services.nodeports": "10",
-}
-
 
 @dataclass(frozen=True, kw_only=True)
 class NamespaceArgs:
     """What differs between stacks and clusters."""
 
     namespace: str
-    quota: Mapping[str, str] = field(default_factory=lambda: dict(_QUOTA))
+    quota: Mapping[str, str]
+    """The `hard` part of its ResourceQuota."""
     network: NetworkArgs = field(default_factory=NetworkArgs)
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 import pulumi
 
 from infra.names import LIVE_SERVICE, RECORD_DIGEST_ANNOTATION, SLOT_LABEL, SLOTS, Slot, slot_name
+from ml.delivery.capacity import Capacity
 from ml.delivery.traffic import rolled_back, selected
 from ml.errors import GateError, SurroundingsError
 from ml.stack.objects import Objects
@@ -117,45 +118,55 @@ class LiveSlotGate:
     namespace: str
     digests: Mapping[Slot, str]
     """Slot -> digest of the record that was verified for it."""
-    autoscaled: bool = False
-    """Whether a slot's number of pods is its own; then the new slot gets as many as the old one has now."""
+    capacity: Capacity | None = None
+    """Gives the new slot as many pods as the old one has now; None where the number is the configured one."""
     patience_s: float = PATIENCE_S
 
     async def __call__(self, args: pulumi.ResourceHookArgs) -> None:
         """Return if traffic may go where the Service is about to send it; raise `GateError` if not."""
         slot = selected_slot(args.new_inputs)
         before = selected_slot(args.old_inputs) if args.old_inputs else None
-        await asyncio.to_thread(self._prepare, before, slot)
+        live = await asyncio.to_thread(self._prepare, before, slot)
+        if self.capacity is not None and live is not None and live != slot:
+            await self._match(self.capacity, live, slot)
         await wait_until_ready(slot, self.digests[slot], self._facts, self.namespace, patience_s=self.patience_s)
 
-    def _prepare(self, before: Slot | None, slot: Slot) -> None:
+    def _prepare(self, before: Slot | None, slot: Slot) -> Slot | None:
+        """The slot that has the traffic now, which the cluster knows better than this update's state."""
         try:
             service = self.objects.one("service", LIVE_SERVICE)
             refused = refusal(service, before, slot, self.digests[slot])
-            if refused is not None:
-                raise refused
-            if self.autoscaled and before is not None and before != slot:
-                self._scale(before, slot)
         except SurroundingsError as error:
             raise unreadable(LIVE_SERVICE, error) from error
+        if refused is not None:
+            raise refused
+        return slot_of(selected(service))
 
-    def _scale(self, before: Slot, slot: Slot) -> None:
-        """Give the new slot at least the pods that the old one has now; its autoscaler goes on from there."""
-        wanted, has = (self._facts(one).replicas or 0 for one in (before, slot))
-        if has < wanted:
-            path = [{"op": "replace", "path": "/spec/replicas", "value": wanted}]
-            self.objects.patch("deployment", slot_name(slot), path)
+    async def _match(self, capacity: Capacity, live: Slot, slot: Slot) -> None:
+        try:
+            await capacity.match(live, slot)
+        except SurroundingsError as error:
+            raise unreadable(slot_name(slot), error) from error
 
     def _facts(self, slot: Slot) -> SlotFacts:
-        name = slot_name(slot)
-        try:
-            deployment = self.objects.one("deployment", name)
-            slices = slices_of(self.objects, name)
-        except SurroundingsError as error:
-            raise unreadable(name, error) from error
-        if deployment is None:
-            return SlotFacts(replicas=None, record_digest=None, ready_endpoints=0)
-        return facts_of(deployment, slices)
+        return slot_facts(self.objects, slot)
+
+
+def slot_facts(objects: Objects, slot: Slot) -> SlotFacts:
+    """What the cluster says about a slot.
+
+    Raises:
+        GateError: `ML-GATE-204` it cannot be asked.
+    """
+    name = slot_name(slot)
+    try:
+        deployment = objects.one("deployment", name)
+        slices = slices_of(objects, name)
+    except SurroundingsError as error:
+        raise unreadable(name, error) from error
+    if deployment is None:
+        return SlotFacts(replicas=None, record_digest=None, ready_endpoints=0)
+    return facts_of(deployment, slices)
 
 
 def slices_of(objects: Objects, service: str) -> list[Mapping[str, Any]]:
@@ -191,11 +202,16 @@ def selected_slot(inputs: Mapping[str, Any] | None) -> Slot:
         GateError: They select none.
     """
     found = selected(inputs)
-    for slot in SLOTS:
-        if found == slot:
-            return slot
-    message = f"the live Service selects slot {found!r}; must select {SLOT_LABEL}: {' or '.join(SLOTS)}"
-    raise GateError("ML-GATE-203", message, "pulumi config set live blue")
+    slot = slot_of(found)
+    if slot is None:
+        message = f"the live Service selects slot {found!r}; must select {SLOT_LABEL}: {' or '.join(SLOTS)}"
+        raise GateError("ML-GATE-203", message, "pulumi config set live blue")
+    return slot
+
+
+def slot_of(name: str | None) -> Slot | None:
+    """The slot of that name; None when there is none."""
+    return next((slot for slot in SLOTS if slot == name), None)
 
 
 def facts_of(deployment: Mapping[str, Any], slices: Iterable[Mapping[str, Any]]) -> SlotFacts:

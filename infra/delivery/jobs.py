@@ -64,6 +64,8 @@ class AnalysisArgs(JobArgs):
     """Of the release there."""
     prometheus_url: pulumi.Input[str]
     promise: Promise
+    passed: Sequence[pulumi.ResourceHook] = ()
+    """Run once it has passed."""
 
 
 class Smoke(pulumi.ComponentResource):
@@ -97,7 +99,8 @@ class Analysis(pulumi.ComponentResource):
         rights = allow(of, args.service_account, MAY_TAKE_BACK)
         args = replace(args, after=[*args.after, rights])
         more = {} if args.champion is None else {CHAMPION_SERVING: args.champion.serving}
-        _job(of, args, words, args.promise.seconds + SPARE_S, token=True, more=more)
+        hooks = pulumi.ResourceHookBinding(after_create=list(args.passed)) if args.passed else None
+        _job(of, args, words, args.promise.seconds + SPARE_S, token=True, more=more, hooks=hooks)
         self.register_outputs({})
 
 
@@ -109,6 +112,7 @@ def _job(  # noqa: PLR0913  (what the two Jobs differ in)
     *,
     token: bool,
     more: Mapping[str, str] | None = None,
+    hooks: pulumi.ResourceHookBinding | None = None,
 ) -> Job:
     files = {"record.json": args.evidence.record, "serving.json": args.evidence.serving, **(more or {})}
     release = config(of, args.slot, files)
@@ -131,7 +135,7 @@ def _job(  # noqa: PLR0913  (what the two Jobs differ in)
                 spec=_pod(of, args, words, release, token=token),
             ),
         ),
-        opts=pulumi.ResourceOptions(parent=of.parent, depends_on=list(args.after)),
+        opts=pulumi.ResourceOptions(parent=of.parent, depends_on=list(args.after), hooks=hooks),
     )
 
 

@@ -11,6 +11,8 @@ import pulumi
 
 from infra.backing.pods import Resources
 from infra.cluster import Cluster, api_client
+from infra.delivery.autoscaler import warm_s
+from infra.delivery.capacity import capacity_of, put_back_hook
 from infra.delivery.gates import LiveSlotGate, live_slot_hook
 from infra.delivery.image import Images
 from infra.delivery.image_gate import ImageGate, image_hook
@@ -65,7 +67,7 @@ class Model(pulumi.ComponentResource):
         switch = self._switch(args, objects, after=[slots[live], smoked[live]])
         proven: pulumi.Resource = switch.live
         if watched(args.settings.analysis.enabled, args.plan, args.evidence):
-            proven = self._analysis(args, slots[live], switch)
+            proven = self._analysis(args, slots[live], switch, objects)
         self._drift_check(args)
         if args.settings.batch.enabled:
             self._batch(args, slots[live], after=[proven])
@@ -92,6 +94,7 @@ class Model(pulumi.ComponentResource):
                     memory_limit=settings.limits.memory,
                 ),
                 autoscaling=settings.autoscaling,
+                warm_s=warm_s(settings.analysis),
                 monitoring_endpoint=settings.monitoring_endpoint or args.foundation.prometheus_url,
                 key_hashes_secret=args.foundation.key_hashes_secret,
                 image_gate=image_hook(slot, self._image_gate(evidence.release, args)),
@@ -113,8 +116,9 @@ class Model(pulumi.ComponentResource):
     def _smoke(self, slot: Slot, runs: ModelSlot, args: ModelArgs) -> Smoke:
         return Smoke(f"smoke-{slot}", JobArgs(**_job(SMOKE, slot, runs, args)), pulumi.ResourceOptions(parent=self))
 
-    def _analysis(self, args: ModelArgs, runs: ModelSlot, switch: Switch) -> Analysis:
-        settings = args.settings
+    def _analysis(self, args: ModelArgs, runs: ModelSlot, switch: Switch, objects: Objects) -> Analysis:
+        settings, scaling = args.settings, args.settings.autoscaling
+        capacity = capacity_of(objects, settings.namespace)
         return Analysis(
             "analysis",
             AnalysisArgs(
@@ -125,6 +129,7 @@ class Model(pulumi.ComponentResource):
                 champion=None if args.plan.idle is None else args.evidence[args.plan.idle],
                 prometheus_url=args.foundation.prometheus_url,
                 promise=settings.analysis.promise,
+                passed=[put_back_hook(capacity, args.plan.live, scaling.min)] if scaling.enabled else [],
             ),
             pulumi.ResourceOptions(parent=self),
         )
@@ -147,7 +152,7 @@ class Model(pulumi.ComponentResource):
                         objects=objects,
                         namespace=settings.namespace,
                         digests=digests,
-                        autoscaled=settings.autoscaling.enabled,
+                        capacity=capacity_of(objects, settings.namespace) if settings.autoscaling.enabled else None,
                     )
                 ),
                 proof=switch_proof_hook(

@@ -16,14 +16,7 @@ from pulumi_kubernetes.apps.v1 import (
     RollingUpdateDeploymentArgs,
 )
 from pulumi_kubernetes.apps.v1.outputs import DeploymentSpec
-from pulumi_kubernetes.autoscaling.v2 import (
-    CrossVersionObjectReferenceArgs,
-    HorizontalPodAutoscaler,
-    HorizontalPodAutoscalerSpecArgs,
-    MetricSpecArgs,
-    MetricTargetArgs,
-    ResourceMetricSourceArgs,
-)
+from pulumi_kubernetes.autoscaling.v2 import HorizontalPodAutoscaler
 from pulumi_kubernetes.core.v1 import (
     LifecycleArgs,
     LifecycleHandlerArgs,
@@ -41,6 +34,7 @@ from pulumi_kubernetes.policy.v1 import PodDisruptionBudget, PodDisruptionBudget
 
 from infra.autoscaling_settings import AutoscalingSettings
 from infra.backing.pods import Resources, container, http_probe, mount, pod_spec, scratch, secret_volume
+from infra.delivery.autoscaler import autoscaler_spec
 from infra.names import (
     API_KEY_HASHES_FILE,
     API_KEYS_MOUNT,
@@ -88,6 +82,8 @@ class ModelSlotArgs:
     replicas: int
     resources: Resources
     autoscaling: AutoscalingSettings
+    warm_s: int
+    """How long its autoscaler keeps the slot's size once the load is gone."""
     monitoring_endpoint: pulumi.Input[str]
     key_hashes_secret: pulumi.Input[str]
     image_gate: pulumi.ResourceHook
@@ -199,25 +195,10 @@ class ModelSlot(pulumi.ComponentResource):
     def _autoscaler(self, name: str, args: ModelSlotArgs, deployment: Deployment) -> HorizontalPodAutoscaler:
         return HorizontalPodAutoscaler(
             f"{name}-autoscaler",
-            metadata=_metadata(args),
-            spec=HorizontalPodAutoscalerSpecArgs(
-                scale_target_ref=CrossVersionObjectReferenceArgs(
-                    api_version="apps/v1",
-                    kind="Deployment",
-                    name=deployment.metadata.apply(lambda metadata: str(metadata.name)),
-                ),
-                min_replicas=args.autoscaling.min,
-                max_replicas=args.autoscaling.max,
-                metrics=[
-                    MetricSpecArgs(
-                        type="Resource",
-                        resource=ResourceMetricSourceArgs(
-                            name="cpu",
-                            target=MetricTargetArgs(type="Utilization", average_utilization=args.autoscaling.cpu),
-                        ),
-                    ),
-                ],
-            ),
+            # A switch raises its minimum in the cluster, and whoever changes a field owns it: a change of the
+            # configuration takes it over again instead of ending in a conflict.
+            metadata=_metadata(args, annotations={"pulumi.com/patchForce": "true"}),
+            spec=autoscaler_spec(deployment, args.autoscaling, args.warm_s),
             opts=pulumi.ResourceOptions(parent=self),
         )
 

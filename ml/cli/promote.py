@@ -1,5 +1,6 @@
 """`mlp promote` and `mlp rollback`: move what is proven forward, and go back to what was."""
 
+import asyncio
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,15 +11,19 @@ from typing import Annotated
 
 import typer
 
+from infra.names import namespace
 from ml.cli.display import steps
 from ml.cli.stacks import known_running, require_linked, save
-from ml.delivery.traffic import give_back
+from ml.delivery.capacity import Capacity, hand_back
 from ml.errors import GateError, UsageError
 from ml.gate import accepted
 from ml.release import images, store
 from ml.security.image import scan_image
 from ml.stack import cluster, commands, config, slots
 from toolchain.paths import home, repo_root
+
+BACK_PATIENCE_S = 20.0
+"""Pods of an image that the node has are ready in ten; a release that is bad should not stay for more than that."""
 
 Root = Annotated[Path, typer.Option(hidden=True)]
 
@@ -93,12 +98,16 @@ def rollback(
     *,
     to: Annotated[str | None, typer.Option(help="The release to go back to; by default the earlier one.")] = None,
     config_only: Annotated[bool, typer.Option("--config-only", help="Edit the stack file, deploy nothing.")] = False,
+    at_once: Annotated[
+        bool, typer.Option("--at-once", help="Do not wait for that slot to grow where the other one serves with more.")
+    ] = False,
     root: Root = repo_root(),
 ) -> None:
     """Let the earlier release, which is still in the other slot, take the traffic again.
 
-    Moves the traffic first, then edits Pulumi.STACK.yaml, runs pulumi up with the policy pack, and writes the ledger
-    and the alias champion. Run again, it finishes what was cut off and never goes forward again.
+    Makes that slot as big as the one that has the traffic, waits for it at most 20 s, moves the traffic, and only then
+    edits Pulumi.STACK.yaml, runs pulumi up with the policy pack, and writes the ledger and the alias champion.
+    Run again, it finishes what was cut off and never goes forward again.
 
     Example: mlp rollback --stack prod
     """
@@ -111,7 +120,7 @@ def rollback(
         raise UsageError("ML-REL-016", message, f"mlp release stage {to} --stack {stack}, then pulumi up")
     store.verify(root, held.release)
     if not config_only and running is not None:
-        _move(stack, file, state)
+        _move(stack, file, state, at_once=at_once)
     save(file, state)
     if config_only:
         print(f"next: pulumi up --stack {stack}, then mlp release publish --stack {stack}")
@@ -125,11 +134,23 @@ def rollback(
     print(f"{held.release} takes the traffic of {stack} again; commit Pulumi.{stack}.yaml")
 
 
-def _move(stack: str, file: config.StackFile, state: slots.State) -> None:
+def _move(stack: str, file: config.StackFile, state: slots.State, *, at_once: bool) -> None:
     """Give the traffic back before anything else: the rest takes seconds, and clients wait for none of it."""
     began = monotonic()
-    if give_back(cluster.objects(stack, file.kube_context), state.live, None):
+    sizes = Capacity(
+        objects=cluster.objects(stack, file.kube_context),
+        namespace=namespace(stack),
+        fix=f"mlp rollback --stack {stack}",
+        required=False,
+        say=_say,
+        patience_s=BACK_PATIENCE_S,
+    )
+    if asyncio.run(hand_back(sizes, state.live, at_once=at_once)):
         print(f"slot {state.live} has the traffic again after {monotonic() - began:.2f} s")
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 def _is_back(root: Path, state: slots.State, to: str | None) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from infra.names import LIVE_SERVICE, ROLLED_BACK_ANNOTATION, SLOT_LABEL, Slot, slot_name
 from ml.errors import GateError, TransientError
-from ml.stack.objects import Objects, annotations_of
+from ml.stack.objects import Objects, annotations_of, pointer
 
 KEPT: Final = 20
 _TRIES: Final = 5
@@ -66,7 +66,7 @@ def give_back(found: Objects, to: Slot, mark: RolledBack | None) -> bool:
         GateError: `ML-LIVE-001` the slot cannot take the traffic: no pod of it is ready.
         TransientError: `ML-LIVE-003` others kept changing the Service at the same time.
     """
-    _require_ready(found, to)
+    require_ready(found, to)
     for _ in range(_TRIES):
         service = found.one("service", LIVE_SERVICE)
         changes = _changes(service, to, mark)
@@ -84,24 +84,24 @@ def _changes(service: Mapping[str, Any] | None, to: Slot, mark: RolledBack | Non
     """The operations of a JSON patch that are still needed."""
     changes: list[Mapping[str, Any]] = []
     if selected(service) != to:
-        changes.append({"op": "add", "path": f"/spec/selector/{_pointer(SLOT_LABEL)}", "value": to})
+        changes.append({"op": "add", "path": f"/spec/selector/{pointer(SLOT_LABEL)}", "value": to})
     known = rolled_back(service)
     if mark is not None and mark.record_digest not in {entry.record_digest for entry in known}:
         value = json.dumps([asdict(entry) for entry in [*known, mark][-KEPT:]])
         if not annotations_of(service):
             changes.append({"op": "add", "path": "/metadata/annotations", "value": {}})
         changes.append(
-            {"op": "add", "path": f"/metadata/annotations/{_pointer(ROLLED_BACK_ANNOTATION)}", "value": value}
+            {"op": "add", "path": f"/metadata/annotations/{pointer(ROLLED_BACK_ANNOTATION)}", "value": value}
         )
     return changes
 
 
-def _pointer(name: str) -> str:
-    """A key in a JSON pointer (RFC 6901)."""
-    return name.replace("~", "~0").replace("/", "~1")
+def require_ready(found: Objects, slot: Slot) -> None:
+    """Refuse a slot that no pod would answer from.
 
-
-def _require_ready(found: Objects, slot: Slot) -> None:
+    Raises:
+        GateError: `ML-LIVE-001`.
+    """
     deployment = found.one("deployment", slot_name(slot)) or {}
     ready = (deployment.get("status") or {}).get("readyReplicas") or 0
     if ready < 1:

@@ -45,6 +45,11 @@ class Objects(Protocol):
         """What a Service's pods answer to GET, in JSON, by way of the API server; None when it is no 200."""
 
 
+def pointer(name: str) -> str:
+    """A key in a JSON pointer (RFC 6901)."""
+    return name.replace("~", "~0").replace("/", "~1")
+
+
 def annotations_of(found: Mapping[str, Any] | None) -> Mapping[str, str]:
     """The annotations of an object; empty when it has none, or when there is no object."""
     return ((found or {}).get("metadata") or {}).get("annotations") or {}
@@ -63,6 +68,7 @@ class KubernetesObjects:
         "pod": ("CoreV1Api", "pod"),
         "configmap": ("CoreV1Api", "config_map"),
         "endpointslice": ("DiscoveryV1Api", "endpoint_slice"),
+        "horizontalpodautoscaler": ("AutoscalingV2Api", "horizontal_pod_autoscaler"),
     }
 
     def __init__(self, connect: Callable[[], Any], space: str, where: str) -> None:

@@ -67,6 +67,7 @@ class Checkout:
 
         What it asks that cluster at its start is left out: there is none, and to find that out takes seconds.
         """
+        patch.setattr("infra.delivery.capacity.put_back", lambda *_: None)
         patch.setattr("toolchain.paths.repo_root", lambda: self.root)
         patch.setattr("policies.model_gate.CHECKOUT", self.root)
         patch.setenv("MLP_HOME", str(self.root / "home"))

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from infra.delivery.gates import LiveSlotGate, SlotFacts, facts_of, flaws, refusal, selected_slot, wait_until_ready
+from infra.delivery.gates import SlotFacts, facts_of, flaws, refusal, selected_slot, wait_until_ready
 from ml.delivery.traffic import RolledBack
 from ml.errors import GateError
 from tests.ml.stack.fakes import Namespace
@@ -169,26 +169,3 @@ def switch_to(slot, before):
         return {"spec": {"selector": {"ml-pipeline/slot": one}}}
 
     return SimpleNamespace(new_inputs=inputs(slot), old_inputs=inputs(before))
-
-
-@pytest.mark.parametrize(("autoscaled", "patched"), [(True, [("deployment", "model-green")]), (False, [])])
-async def test_the_new_slot_gets_as_many_pods_as_the_old_one_has_now(autoscaled, patched):
-    found = space(replicas=5)
-    if not autoscaled:
-        found.objects["deployment", "model-green"]["spec"]["replicas"] = 5
-    gate = LiveSlotGate(objects=found, namespace="ml-x", digests={"green": DIGEST}, autoscaled=autoscaled, patience_s=0)
-
-    await gate(switch_to("green", "blue"))
-
-    assert found.patched == patched
-    assert found.objects["deployment", "model-green"]["spec"]["replicas"] == 5
-
-
-async def test_a_refused_switch_scales_nothing():
-    found = space(replicas=5)
-    found.objects["service", "model"] = service("blue", BAD)
-    gate = LiveSlotGate(objects=found, namespace="ml-x", digests={"green": DIGEST}, autoscaled=True, patience_s=0)
-
-    with pytest.raises(GateError, match="ML-GATE-209"):
-        await gate(switch_to("green", "blue"))
-    assert found.patched == []

@@ -42,6 +42,7 @@ def slot(deploy):
             "replicas": 3,
             "resources": Resources(cpu_request="250m", memory_request="512Mi", cpu_limit="500m", memory_limit="1Gi"),
             "autoscaling": AutoscalingSettings(),
+            "warm_s": 600,
             "monitoring_endpoint": "http://prometheus.ml-staging.svc:9090",
             "key_hashes_secret": "model-api-key-hashes",
             **changes,

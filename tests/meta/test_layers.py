@@ -17,6 +17,7 @@ PURE = (
     "ml/drift/counting.py",
     "ml/delivery/counts.py",
     "ml/delivery/scores.py",
+    "ml/delivery/sizes.py",
     "ml/drift/decide.py",
     "ml/drift/golden.py",
     "ml/drift/live.py",

@@ -7,6 +7,8 @@ from infra.backing.network import NetworkArgs
 from infra.backing.postgres import Postgres, PostgresArgs
 from infra.backing.tracking import Tracking, TrackingArgs
 from infra.backing.workloads import Exposure
+from infra.quota import quota
+from infra.settings import Settings
 
 DIGEST = "@sha256:" + "0" * 64
 
@@ -17,7 +19,11 @@ def image(name: str) -> str:
 
 def build_platform(*, network: NetworkArgs | None = None, webhook_url: str = "", runbook_base: str = "") -> None:
     """Everything of the platform, as the program puts it together."""
-    walls = Namespace("namespace", NamespaceArgs(namespace="ml-staging", network=network or NetworkArgs()))
+    bounds = quota(Settings(stack="staging"))
+    walls = Namespace(
+        "namespace",
+        NamespaceArgs(namespace="ml-staging", quota=bounds, network=network or NetworkArgs()),
+    )
     build_tracking(walls)
     build_monitoring(walls, webhook_url, runbook_base)
 

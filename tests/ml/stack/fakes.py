@@ -51,7 +51,10 @@ class Namespace:
                 place = place[part]
             if step["op"] == "test" and place.get(last) != step["value"]:
                 return False
-            place[last] = step["value"]
+            if step["op"] == "remove":
+                del place[last]
+            else:
+                place[last] = step["value"]
         changed["metadata"]["resourceVersion"] = str(int(changed["metadata"]["resourceVersion"]) + 1)
         self.objects[kind, name] = changed
         self.patched.append((kind, name))
