@@ -1,11 +1,11 @@
 """Every password and key of a stack: drawn on the first `pulumi up`, kept as Kubernetes Secrets, never in a file.
 
-The values are pulumi secrets, so the state holds them encrypted. `ignore_changes` keeps what the first run stored;
-every run draws anew and the draw is dropped.
+The values are pulumi secrets, so the state holds them encrypted. `ignore_changes` keeps what the cluster holds, be it
+what the first run stored or what `mlp api-key rotate` has made of it since; every run draws anew and drops the draw.
+docs/adr/0006 says why a run can never bring a retired value back.
 """
 
 import base64
-import hashlib
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,16 +16,20 @@ from pulumi_kubernetes.core.v1 import Secret
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from infra.backing import postgres, tracking
+from infra.key_hashes import all_keys, hash_lines
 from infra.names import (
     API_KEY_FIELD,
     API_KEY_HASHES_FILE,
     API_KEY_HASHES_SECRET,
     API_KEY_SECRET,
+    DATABASE_SECRET,
+    LOGIN_SECRET,
     MODEL,
+    SECRET_BYTES,
+    TRAINING_SECRET,
     labels,
 )
 
-ENTROPY_BYTES: Final = 32
 MLFLOW_USER: Final = "operator"
 
 
@@ -49,10 +53,10 @@ class Credentials(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: CredentialsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("ml-pipeline:infra:Credentials", name, None, opts)
-        database = self._drawn("postgres-auth", args, labels("postgres", "storage"), {postgres.PASSWORD_KEY: _token()})
-        training = self._drawn("training-auth", args, labels("training", "training"), {postgres.PASSWORD_KEY: _token()})
+        database = self._drawn(DATABASE_SECRET, args, labels("postgres", "storage"), {postgres.PASSWORD_KEY: _token()})
+        training = self._drawn(TRAINING_SECRET, args, labels("training", "training"), {postgres.PASSWORD_KEY: _token()})
         login = self._drawn(
-            "mlflow-auth",
+            LOGIN_SECRET,
             args,
             labels("mlflow", "tracking"),
             {
@@ -62,7 +66,8 @@ class Credentials(pulumi.ComponentResource):
             },
         )
         key = self._drawn(API_KEY_SECRET, args, labels(MODEL, "serving"), {API_KEY_FIELD: _token()})
-        # From the stored key, not the drawn one: the two Secrets agree even if a run dies between them.
+        # From the stored key, not the drawn one: the two Secrets agree even if a run dies between them. Only when it is
+        # made: later the key in the state may be older than the cluster's, and its hash would lock out every client.
         hashed: pulumi.Output[dict[str, str]] = key.data.apply(hashes_of)
         hashes = Secret(
             API_KEY_HASHES_SECRET,
@@ -72,7 +77,7 @@ class Credentials(pulumi.ComponentResource):
                 labels=labels(MODEL, "serving"),
             ),
             data=pulumi.Output.secret(hashed),  # type: ignore[arg-type]  # its type variable does not unify
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=pulumi.ResourceOptions(parent=self, ignore_changes=["data"]),
         )
         self.postgres, self.training, self.mlflow, self.key, self.key_hashes = (
             _name(one) for one in (database, training, login, key, hashes)
@@ -99,13 +104,13 @@ class Credentials(pulumi.ComponentResource):
 
 
 def hashes_of(data: Mapping[str, str]) -> dict[str, str]:
-    """The data of the hashes' Secret for the data of the key's: one SHA-256 in hex a line."""
-    digest = hashlib.sha256(base64.b64decode(data[API_KEY_FIELD])).hexdigest()
-    return {API_KEY_HASHES_FILE: _encode(f"{digest}\n")}
+    """The data of the hashes' Secret for the data of the key's, whose rotation may not be over."""
+    values = {field: base64.b64decode(value).decode() for field, value in data.items()}
+    return {API_KEY_HASHES_FILE: _encode(hash_lines(all_keys(values)))}
 
 
 def _token() -> str:
-    return secrets.token_urlsafe(ENTROPY_BYTES)
+    return secrets.token_urlsafe(SECRET_BYTES)
 
 
 def _encode(text: str) -> str:

@@ -39,11 +39,25 @@ BATCH: Final = "batch"
 """Pods, account and volume of batch prediction; its Jobs are `batch-<run>`."""
 ANALYSIS: Final = "analysis"
 
+SECRET_BYTES: Final = 32
+"""Of randomness in every value that is drawn, by the program and by the commands that rotate one."""
 API_KEY_SECRET: Final = "model-api-key"  # noqa: S105  (the name of an object)
 API_KEY_FIELD: Final = "key"
+API_KEY_NEXT_FIELD: Final = "next"
+"""Drawn by a rotation, and not yet known to every pod."""
+API_KEY_PREVIOUS_FIELD: Final = "previous"
+"""Accepted until it is retired."""
 API_KEY_HASHES_SECRET: Final = "model-api-key-hashes"  # noqa: S105  (the name of an object)
 API_KEY_HASHES_FILE: Final = "keys"
 API_KEYS_MOUNT: Final = "/etc/model"
+DATABASE_SECRET: Final = "postgres-auth"  # noqa: S105  (the name of an object)
+TRAINING_SECRET: Final = "training-auth"  # noqa: S105  (the name of an object)
+LOGIN_SECRET: Final = "mlflow-auth"  # noqa: S105  (the name of an object)
+PASSWORD_FIELD: Final = "password"  # noqa: S105  (the name of a field)
+"""Of each of the three above."""
+DATABASE_MOUNT: Final = "/run/secrets/postgres"
+TRAINING_MOUNT: Final = "/run/secrets/training"
+"""Where Postgres' pod sees its two."""
 
 # Images that the platform's own pods run; a slot's image is named by its release instead.
 PLATFORM_IMAGES: Final = ("worker", "mlflow", "postgres", "prometheus", "kube-state-metrics")

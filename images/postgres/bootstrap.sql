@@ -1,7 +1,9 @@
--- Run at every start over the socket, before the network is opened: it makes what is missing and sets each role's
--- password to the mounted one, so a rotated Secret takes effect with the next start.
+-- Run at every start over the socket, before the network is opened, and by `mlp database-password rotate`: it makes what
+-- is missing and sets each role's password to the mounted one.
 \set ON_ERROR_STOP on
-SET log_min_error_statement = panic;  -- a failing statement below would put the password into the log
+-- A statement below that fails, or one that a busy disk makes slow, would put the password into the log.
+SET log_min_error_statement = panic;
+SET log_min_duration_statement = -1;
 \set password `cat "$SECRETS/password"`
 \set training_password `cat "$TRAINING_SECRETS/password"`
 SELECT 'CREATE ROLE mlflow LOGIN' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'mlflow') \gexec

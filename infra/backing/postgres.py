@@ -22,9 +22,10 @@ from infra.backing.pods import (
     secret_volume,
 )
 from infra.backing.workloads import READY_WITHIN_S, Identity, claim_spec, service
+from infra.names import DATABASE_MOUNT, PASSWORD_FIELD, TRAINING_MOUNT
 
 PORT: Final = 5432
-PASSWORD_KEY: Final = "password"  # noqa: S105  (the name of a key, not a password)
+PASSWORD_KEY: Final = PASSWORD_FIELD
 """Key of each Secret that holds a role's password."""
 
 _READY: Final = ("pg_isready", "--quiet", "--host=/run/postgresql")
@@ -97,8 +98,8 @@ class Postgres(pulumi.ComponentResource):
                     ports={"main": PORT},
                     mounts=[
                         mount("data", "/var/lib/database", read_only=False),
-                        mount("secret", "/run/secrets/postgres"),
-                        mount("training-secret", "/run/secrets/training"),
+                        mount("secret", DATABASE_MOUNT),
+                        mount("training-secret", TRAINING_MOUNT),
                         mount("socket", "/run/postgresql", read_only=False),
                         mount("tmp", "/tmp", read_only=False),  # noqa: S108  (a volume of its own in the container)
                     ],

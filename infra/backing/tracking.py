@@ -23,13 +23,14 @@ from infra.backing.pods import (
     secret_volume,
 )
 from infra.backing.workloads import Exposure, Identity, claim, deployment, scrape_service, service
+from infra.names import PASSWORD_FIELD
 
 PORT: Final = 5000
 METRICS_PORT: Final = 9101
 METRICS_SERVICE: Final = "mlflow-metrics"
 """Apart from the Service people use, so that no node port shows metrics to the outside."""
 USERNAME_KEY: Final = "username"
-PASSWORD_KEY: Final = "password"  # noqa: S105  (the name of a key, not a password)
+PASSWORD_KEY: Final = PASSWORD_FIELD
 FLASK_KEY: Final = "flask-secret-key"
 
 _ENVIRONMENT: Final[Mapping[str, str]] = {

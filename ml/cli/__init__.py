@@ -97,14 +97,19 @@ GROUPS: Mapping[str, Group] = {
         example="mlp state check --stack staging",
     ),
     "api-key": Group(
-        target="ml.cli.key:api_key",
-        words="the key that clients of a stack's model send",
+        target="ml.cli.key:app",
+        words="the key that clients of a stack's model send: print, rotate, retire",
         example="mlp api-key --stack staging",
     ),
     "mlflow-password": Group(
-        target="ml.cli.password:mlflow_password",
-        words="the password of a stack's MLflow, for its user admin",
+        target="ml.cli.password:mlflow",
+        words="the password of a stack's MLflow: print, rotate",
         example="mlp mlflow-password --stack staging",
+    ),
+    "database-password": Group(
+        target="ml.cli.password:database",
+        words="the passwords of a stack's database roles: rotate",
+        example="mlp database-password rotate --stack staging",
     ),
 }
 

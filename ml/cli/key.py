@@ -1,39 +1,53 @@
-"""`mlp api-key`: the key that clients of a stack's model send. Read from the cluster, stored nowhere else."""
+"""`mlp api-key`: the key that clients of a stack's model send, and how it is exchanged without an error for them.
 
-from pathlib import Path
-from typing import Annotated
+Read from the cluster, stored nowhere else.
+"""
 
 import typer
 
-from infra.names import API_KEY_FIELD, API_KEY_SECRET
-from ml.errors import SurroundingsError
-from ml.stack import cluster, config
-from ml.stack.objects import Objects
+from ml.cli.rotation import Root, Stack, draw, reached, stack_of, waiting
+from ml.stack import api_keys
 from toolchain.paths import repo_root
 
-Root = Annotated[Path, typer.Option(hidden=True)]
+app = typer.Typer(add_completion=False)
 
 
-def api_key(
-    stack: Annotated[str, typer.Option(help="The stack whose model is called.")] = "staging",
-    root: Root = repo_root(),
-) -> None:
+@app.callback(invoke_without_command=True)
+def api_key(context: typer.Context, stack: Stack = None, root: Root = repo_root()) -> None:
     """Print the API key of a stack's model, and nothing else, so that it can be used in a command.
 
     Example: curl -H "Authorization: Bearer $(mlp api-key --stack staging)" http://127.0.0.1:30080/ready
     """
-    found = cluster.objects(stack, config.read(root, stack).kube_context)
-    print(key_of(found, stack))
+    if context.invoked_subcommand is None:
+        where = stack_of(context, stack)
+        print(api_keys.current(reached(root, where), where))
 
 
-def key_of(found: Objects, stack: str) -> str:
-    """The key in the stack's Secret.
+@app.command()
+def rotate(context: typer.Context, stack: Stack = None, root: Root = repo_root()) -> None:
+    """Draw a new key and wait until every pod accepts it; the previous key stays valid until it is retired.
 
-    Raises:
-        SurroundingsError: There is no Secret, or no key in it.
+    Prints no key: mlp api-key prints the new one from then on. Run again after it was cut off, it goes on.
+
+    Example: mlp api-key rotate --stack prod
     """
-    key = cluster.secret(found, API_KEY_SECRET).get(API_KEY_FIELD)
-    if not key:
-        message = f"secret {API_KEY_SECRET} of stack {stack!r} has no {API_KEY_FIELD!r}"
-        raise SurroundingsError("ML-CONF-005", message, f"pulumi up --stack {stack}")
-    return key
+    where = stack_of(context, stack)
+    with waiting() as patience:
+        took = api_keys.rotate(reached(root, where), where, draw, patience)
+    print(f"every pod of {where} accepts the new key, after {took:.0f} s; the previous key stays valid")
+    print(f"next: give clients what mlp api-key --stack {where} prints, then mlp api-key retire --stack {where}")
+
+
+@app.command()
+def retire(context: typer.Context, stack: Stack = None, root: Root = repo_root()) -> None:
+    """Let every pod refuse the previous key, once no client sends it any more. Safe to repeat.
+
+    Example: mlp api-key retire --stack prod
+    """
+    where = stack_of(context, stack)
+    with waiting() as patience:
+        took = api_keys.retire(reached(root, where), where, patience)
+    if took is None:
+        print(f"{where} has no previous key; nothing to retire")
+    else:
+        print(f"every pod of {where} refuses the previous key, after {took:.0f} s")

@@ -72,7 +72,7 @@ def proven(found: Objects, stack: str) -> Proven:
         raise GateError("ML-REL-020", message, f"pulumi up --stack {stack}")
     held = now.slots[now.live]
     digest = _dig(deployment, "metadata", "annotations").get(RECORD_DIGEST_ANNOTATION)
-    problems = list(_unready(deployment))
+    problems = list(unready(deployment))
     if held.image is None:
         problems.append("its image is not named by digest")
     if not digest:
@@ -144,7 +144,8 @@ def _images(workload: Mapping[str, Any], kind: str) -> Iterable[str]:
     return [str(c.get("image", "")) for c in [*pod.get("containers", []), *(pod.get("initContainers") or [])]]
 
 
-def _unready(deployment: Mapping[str, Any]) -> Iterable[str]:
+def unready(deployment: Mapping[str, Any]) -> Iterable[str]:
+    """What is missing until every replica of a Deployment is ready, as its last change wants it."""
     status, metadata = _dig(deployment, "status"), _dig(deployment, "metadata")
     wanted = _dig(deployment, "spec").get("replicas", 1)
     if status.get("observedGeneration", 0) < metadata.get("generation", 0):

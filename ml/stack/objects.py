@@ -44,6 +44,9 @@ class Objects(Protocol):
     def ask(self, service: str, path: str) -> Mapping[str, Any] | None:
         """What a Service's pods answer to GET, in JSON, by way of the API server; None when it is no 200."""
 
+    def post(self, pod: str, path: str, headers: Mapping[str, str]) -> bytes:
+        """What a pod (`name:port`) answers to a POST without a body, or the API server in its place; empty: nothing."""
+
 
 def pointer(name: str) -> str:
     """A key in a JSON pointer (RFC 6901)."""
@@ -112,6 +115,23 @@ class KubernetesObjects:
         except (client.ApiException, urllib3.exceptions.HTTPError, ValueError):
             return None
         return found
+
+    def post(self, pod: str, path: str, headers: Mapping[str, str]) -> bytes:
+        """See `Objects`."""
+        import urllib3  # noqa: PLC0415  (comes with the client library)
+
+        client: Any = kubernetes().client
+
+        call: Any = client.CoreV1Api(self._connection).connect_post_namespaced_pod_proxy_with_path
+        given = {"_headers": dict(headers), "_preload_content": False, "_request_timeout": TIMEOUT_S}
+        try:
+            answer = bytes(call(pod, self._space, path, **given).data)
+        except client.ApiException as error:  # whatever is not 2xx
+            said = error.body or b""
+            return said if isinstance(said, bytes) else str(said).encode()
+        except urllib3.exceptions.HTTPError:
+            return b""
+        return answer
 
     def _ask(
         self,

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from infra.names import LOGIN_SECRET
 from ml.errors import ConfigError
 from ml.release.ledger import Entry
 from ml.release.store import verify
@@ -12,7 +13,6 @@ from ml.stack.cluster import node_port, secret
 from ml.stack.objects import Objects
 from ml.stack.slots import State
 
-LOGIN_SECRET = "mlflow-auth"  # noqa: S105  (the name of the secret, not its value)
 SERVICE = "mlflow"
 
 

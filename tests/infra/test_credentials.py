@@ -5,8 +5,6 @@ import hashlib
 
 from infra.credentials import Credentials, CredentialsArgs
 
-STORED = base64.b64encode(b"the key that the first run stored").decode()
-
 
 def build():
     Credentials("credentials", CredentialsArgs(namespace="ml-x"))
@@ -35,7 +33,7 @@ def test_every_value_is_secret_in_the_state(deploy):
 def test_no_two_runs_draw_the_same_and_what_was_stored_stays(deploy):
     first, second = deploy(build), deploy(build)
 
-    for name in ("postgres-auth", "training-auth", "mlflow-auth", "model-api-key"):
+    for name in ("postgres-auth", "training-auth", "mlflow-auth", "model-api-key", "model-api-key-hashes"):
         assert values(first, name) != values(second, name)
         assert first.one("Secret", name).ignore_changes == ("data",)
 
@@ -50,8 +48,21 @@ def test_passwords_are_long_and_differ_from_each_other(deploy):
 
 
 def test_the_hash_is_of_the_stored_key_not_of_the_one_just_drawn(deploy):
-    done = deploy(build, outputs={"model-api-key": {"data": {"key": STORED}}})
+    done = deploy(build, outputs={"model-api-key": {"data": {"key": encoded("the key that the first run stored")}}})
 
-    expected = hashlib.sha256(b"the key that the first run stored").hexdigest()
-    assert values(done, "model-api-key-hashes") == {"keys": f"{expected}\n"}
-    assert done.one("Secret", "model-api-key-hashes").ignore_changes == ()
+    assert values(done, "model-api-key-hashes") == {"keys": line("the key that the first run stored")}
+
+
+def test_hashes_that_are_made_anew_during_a_rotation_are_of_every_key_that_somebody_may_hold(deploy):
+    held = {"key": encoded("now"), "previous": encoded("before")}
+    done = deploy(build, outputs={"model-api-key": {"data": held}})
+
+    assert values(done, "model-api-key-hashes") == {"keys": line("now") + line("before")}
+
+
+def encoded(text):
+    return base64.b64encode(text.encode()).decode()
+
+
+def line(key):
+    return f"{hashlib.sha256(key.encode()).hexdigest()}\n"

@@ -19,6 +19,7 @@ AREAS = (
     "LIVE",
     "REL",
     "SCAN",
+    "SECRET",
     "SERVE",
     "SMOKE",
     "TOOL",

@@ -39,6 +39,8 @@ def test_every_command_of_ours_explains_itself_with_an_example(capsys: pytest.Ca
         for name in ("create", "show", "verify", "report", "diff", "history", "live-at", "sign", "stage", "publish")
     ]
     commands += [["keys", name] for name in ("create", "list", "trust", "revoke")]
+    commands += [["api-key", "rotate"], ["api-key", "retire"], ["mlflow-password"], ["mlflow-password", "rotate"]]
+    commands += [["database-password"], ["database-password", "rotate"]]
     for words in [*commands, ["promote"], ["rollback"], ["drift", "check"], ["scan"]]:
         assert main([*words, "--help"]) == 0
         assert f"Example: mlp {' '.join(words)}" in capsys.readouterr().out

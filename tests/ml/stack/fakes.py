@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import unquote
 
 from infra.names import LIVE_SERVICE, RECORD_DIGEST_ANNOTATION, RELEASE_LABEL, SLOT_LABEL, repository, slot_name
 
@@ -66,6 +67,10 @@ class Namespace:
         deployment = self.objects["deployment", slot_name(selector[SLOT_LABEL])]
         return {"digest": deployment["metadata"]["annotations"][RECORD_DIGEST_ANNOTATION]} if path == "ready" else None
 
+    def post(self, pod: str, path: str, headers: Mapping[str, str]) -> bytes:
+        """No pod answers here; `tests.ml.stack.rotating` has pods that do."""
+        return b""
+
     def slot(self, slot: str, release: str, *, record_digest: str = DIGEST, letter: str = "a") -> dict[str, Any]:
         """A slot's Deployment with three ready pods."""
         deployment: dict[str, Any] = {
@@ -99,7 +104,7 @@ class Namespace:
     def secret(self, name: str, **values: str) -> None:
         """A Secret."""
         data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
-        self.objects["secret", name] = {"data": data}
+        self.objects["secret", name] = {"metadata": {"name": name, "resourceVersion": "1"}, "data": data}
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -123,6 +128,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         parts = self.path.partition("?")[0].split("/namespaces/")[1].split("/")
+        if parts[3:4] == ["proxy"]:
+            body = self.spaces[parts[0]].post(unquote(parts[2]), "/".join(parts[4:]), dict(self.headers))
+            self._answer(401 if b"unauthenticated" in body else 400, json.loads(body))
+            return
         manifest = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         made = self.spaces[parts[0]].create(parts[1].removesuffix("s"), manifest)
         self._answer(201 if made else 409, manifest if made else {"reason": "AlreadyExists"})
