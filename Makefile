@@ -9,7 +9,7 @@ export PYTHONPYCACHEPREFIX := $(CURDIR)/.build/pycache
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up test setup check fmt fast integration properties e2e e2e-search e2e-retraining e2e-switches e2e-degraded e2e-kills e2e-batch rollback-drill preview down clean lock bench bench-drift bench-serving bench-gate bench-scores bench-data bench-batch fuzz workflow e2e-capacity
+.PHONY: help up test setup check fmt fast integration properties e2e e2e-search e2e-retraining e2e-switches e2e-degraded e2e-kills e2e-batch rollback-drill preview down clean lock bench bench-drift bench-serving bench-gate bench-scores bench-data bench-batch fuzz workflow e2e-capacity e2e-shadow
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 18
@@ -64,6 +64,9 @@ e2e-batch: setup  ## a run over shards in the cluster whose worker is killed; so
 
 e2e-capacity: setup  ## a switch from a slot that has grown, with and without room; 3 min on a stack that is up
 	$(BIN)/pytest -q -x -s -m e2e --durations 10 tests/e2e/test_capacity.py
+
+e2e-shadow: setup  ## the idle slot answers a copy of every request, then has no pods; 3 min once the stack stands
+	$(BIN)/pytest -q -x -s -m e2e tests/e2e/test_shadow.py
 
 fmt:             ## format and fix what can be fixed
 	$(BIN)/ruff format .

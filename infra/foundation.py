@@ -58,6 +58,7 @@ class Foundation(pulumi.ComponentResource):
             NamespaceArgs(
                 namespace=args.settings.namespace,
                 quota=quota(args.settings),
+                shadow=args.settings.shadow.enabled,
             ),
             pulumi.ResourceOptions(parent=self),
         )

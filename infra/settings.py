@@ -18,6 +18,7 @@ from infra import (
     autoscaling_settings,
     batch_settings,
     node_port_settings,
+    shadow_settings,
     training_settings,
 )
 from infra.acceptance import accept_waivers
@@ -28,6 +29,7 @@ from infra.cluster import Cluster, named
 from infra.config_reader import CPU_RULE, SIZE_RULE, Reader, Rule, cpu_cores, size_bytes
 from infra.names import DIGEST_PATTERN, KNOWN_IMAGES, PLATFORM_IMAGES, PROJECT, SLOTS, TRAINING_IMAGE, Slot, namespace
 from infra.node_port_settings import NodePortSettings
+from infra.shadow_settings import ShadowSettings
 from infra.training_settings import CRON_RULE, TrainingSettings
 from ml.errors import ConfigError, PipelineError
 from ml.gate.accepted import KEY, Acceptance
@@ -113,6 +115,7 @@ class Settings:
     training: TrainingSettings = field(default_factory=TrainingSettings)
     analysis: AnalysisSettings = field(default_factory=AnalysisSettings)
     batch: BatchSettings = field(default_factory=BatchSettings)
+    shadow: ShadowSettings = field(default_factory=ShadowSettings)
 
     @property
     def platform_images(self) -> tuple[str, ...]:
@@ -196,6 +199,7 @@ def parse(values: Mapping[str, object], stack: str) -> Settings:
         training=training_settings.read(reader.table("training")),
         analysis=analysis_settings.read(reader.table("analysis")),
         batch=batch_settings.read(reader.table("batch")),
+        shadow=shadow_settings.read(reader.table("shadow")),
     )
     reader.finish()
     _check_together(settings, reader)

@@ -64,6 +64,14 @@ FLOWS: Final[tuple[Flow, ...]] = (
     flow("alertmanager", WEBHOOK, 443, "notifications"),
 )
 
+SHADOW: Final = flow("model", "model", 8000, "requests that the live slot mirrors to the idle one")
+"""Only where a stack asks for it."""
+
+
+def flows_of(*, shadow: bool) -> tuple[Flow, ...]:
+    """The table of a stack."""
+    return (*FLOWS, SHADOW) if shadow else FLOWS
+
 
 def ingress_flows(flows: Iterable[Flow] = FLOWS) -> list[Flow]:
     """Flows that end in a pod of ours."""

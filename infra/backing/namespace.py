@@ -17,6 +17,7 @@ from pulumi_kubernetes.core.v1 import Namespace as KubernetesNamespace
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from infra import names
+from infra.backing.flows import flows_of
 from infra.backing.network import NetworkArgs, policies
 
 POD_SECURITY_VERSION: Final = "v1.34"
@@ -48,6 +49,8 @@ class NamespaceArgs:
     quota: Mapping[str, str]
     """The `hard` part of its ResourceQuota."""
     network: NetworkArgs = field(default_factory=NetworkArgs)
+    shadow: bool = False
+    """Whether serving pods may call each other."""
 
 
 class Namespace(pulumi.ComponentResource):
@@ -63,7 +66,7 @@ class Namespace(pulumi.ComponentResource):
         created = self._namespace(args)
         self.namespace = created.metadata.name
         self._bounds(args)
-        policies(self.namespace, args.network, self)
+        policies(self.namespace, args.network, self, flows_of(shadow=args.shadow))
         self.accounts = {account: self._account(account, part) for account, part in ACCOUNTS.items()}
         self.register_outputs({"namespace": self.namespace, "accounts": dict(self.accounts)})
 

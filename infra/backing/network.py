@@ -4,7 +4,7 @@ The local cluster's CNI (the plain bridge) does not enforce NetworkPolicies: the
 nothing in this repository claims otherwise. They are written for a CNI that enforces them; see docs/network.md.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,7 +21,7 @@ from pulumi_kubernetes.networking.v1 import (
 )
 
 from infra import names
-from infra.backing.flows import API_SERVER, OUTSIDE, WEBHOOK, Flow, egress_flows, ingress_flows
+from infra.backing.flows import API_SERVER, FLOWS, OUTSIDE, WEBHOOK, Flow, egress_flows, ingress_flows
 
 PRIVATE_CIDRS: Final = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
 """RFC 1918: where cluster DNS and API servers are, whoever runs the cluster."""
@@ -42,12 +42,15 @@ class NetworkArgs:
     """Where Alertmanager's receiver is; empty: none."""
 
 
-def policies(namespace: pulumi.Input[str], args: NetworkArgs, parent: pulumi.Resource) -> list[NetworkPolicy]:
+def policies(
+    namespace: pulumi.Input[str], args: NetworkArgs, parent: pulumi.Resource, flows: Iterable[Flow] = FLOWS
+) -> list[NetworkPolicy]:
     """Every policy of the namespace."""
+    allowed = tuple(flows)
     specs = {"default-deny": _deny(), "dns": _dns(args)}
-    for flow in ingress_flows():
+    for flow in ingress_flows(allowed):
         specs[f"{flow.name}-in"] = _ingress(flow, args)
-    for flow in egress_flows(webhook=bool(args.webhook_cidrs)):
+    for flow in egress_flows(allowed, webhook=bool(args.webhook_cidrs)):
         specs[f"{flow.name}-out"] = _egress(flow, args)
     return [
         NetworkPolicy(

@@ -99,6 +99,7 @@ class Model(pulumi.ComponentResource):
                 key_hashes_secret=args.foundation.key_hashes_secret,
                 image_gate=image_hook(slot, self._image_gate(evidence.release, args)),
                 occupied_gate=occupied_hook(OccupiedSlotGate(objects=objects, slot=slot)),
+                shadow=settings.shadow,
             ),
             pulumi.ResourceOptions(parent=self),
         )

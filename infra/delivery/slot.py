@@ -5,7 +5,7 @@ The Deployment's selector never changes colour; traffic moves by the live Servic
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 import pulumi
@@ -40,6 +40,7 @@ from infra.names import (
     API_KEYS_MOUNT,
     CONTAINER_PORT,
     MODEL,
+    PREVIEW_SERVICE,
     SERVICE_PORT,
     SLOT_HASH_ANNOTATION,
     Slot,
@@ -48,6 +49,7 @@ from infra.names import (
     slot_name,
 )
 from infra.release import Evidence
+from infra.shadow_settings import ShadowSettings
 
 # What happens to a pod that has to go. First it only waits: kube-proxy on every node takes it out of the Services
 # meanwhile. Then SIGTERM: answers close their connections, requests that run are finished. The rest is slack.
@@ -90,6 +92,7 @@ class ModelSlotArgs:
     """Runs before the Deployment is created or changed."""
     occupied_gate: pulumi.ResourceHook
     """Runs before it is changed."""
+    shadow: ShadowSettings = field(default_factory=ShadowSettings)
 
 
 class ModelSlot(pulumi.ComponentResource):
@@ -251,7 +254,16 @@ def _environment(args: ModelSlotArgs) -> dict[str, pulumi.Input[str]]:
         "DRAIN_SECONDS": str(DRAIN_S),
         "GRACE_SECONDS": str(FINISH_S),
         "CONNECTION_AGE_SECONDS": str(CONNECTION_AGE_S),
+        **_mirror(args),
     }
+
+
+def _mirror(args: ModelSlotArgs) -> dict[str, pulumi.Input[str]]:
+    """Also without an idle slot, so that the live pods need not roll when one is filled."""
+    if not args.shadow.enabled:
+        return {}
+    url = pulumi.Output.format("http://{0}.{1}.svc:{2}", PREVIEW_SERVICE, args.namespace, SERVICE_PORT)
+    return {"SHADOW_URL": url, "SHADOW_SHARE": str(args.shadow.share)}
 
 
 def _hash(parts: dict[str, Any]) -> str:

@@ -16,6 +16,7 @@ from ml.serving.log import configure, event
 from ml.serving.payloads import open_log
 from ml.serving.server import listen, run
 from ml.serving.settings import from_environment
+from ml.serving.shadow import open_shadow
 
 logger = logging.getLogger("ml.serving")
 
@@ -36,6 +37,7 @@ def main() -> int:
             load=settings.load,
             monitoring_endpoint=settings.monitoring_endpoint,
             payloads=open_log(settings.payloads, bundle.model.spec.features, bundle.release),
+            shadow=open_shadow(settings.shadow, bundle.model.spec, bundle.release),
         )
         listener = listen(settings)
     except PipelineError as error:

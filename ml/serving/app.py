@@ -25,6 +25,7 @@ from ml.serving.metrics import CONTENT_TYPE, Metrics
 from ml.serving.openapi import document
 from ml.serving.payloads import PayloadLog
 from ml.serving.predict import PredictCodec
+from ml.serving.shadow import MARK, Shadow
 
 logger = logging.getLogger(__name__)
 
@@ -83,9 +84,10 @@ class App:
         load: What may wait; what is over it gets 503.
         monitoring_endpoint: Named in the server's metadata.
         payloads: Where a sample of requests is logged; None logs none.
+        shadow: Where a sample of requests is mirrored to; None mirrors none.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (two of them are off unless asked for)
         self,
         bundle: Bundle,
         *,
@@ -93,10 +95,12 @@ class App:
         load: Load | None = None,
         monitoring_endpoint: str | None = None,
         payloads: PayloadLog | None = None,
+        shadow: Shadow | None = None,
     ) -> None:
         spec = bundle.model.spec
         self.draining = False
         self.payloads = payloads
+        self.shadow = shadow
         self._bundle = bundle
         self._keys = keys
         self._load = load or Load()
@@ -107,7 +111,10 @@ class App:
         info = {"model": spec.problem, "version": bundle.release, "model_sha256": bundle.model_sha256}
         written = {} if payloads is None else payloads.counts
         self.metrics = Metrics({**info, "kind": spec.kind}, bundle.quality, bins, written)
+        self.metrics.shadow = None if shadow is None else shadow.comparison
         self._batcher = TickBatcher(bundle.model, bins)
+        # Mirrored rows are copies of what the live slot has counted: no question about live inputs may see them twice.
+        self._aside = TickBatcher(bundle.model, FeatureBins(spec))
         infer = InferCodec(spec, bundle.model.encoder, bundle.release)
         model = f"/v2/models/{spec.problem}"
         codecs: dict[str, Codec] = {
@@ -143,6 +150,8 @@ class App:
             request.refusal = RequestError(401, "unauthenticated", text, [(b"www-authenticate", b"Bearer")])
         elif request.headers.get(b"content-encoding", b"identity") != b"identity":
             request.refusal = RequestError(415, "unsupported_encoding", "send the body uncompressed")
+        elif self.shadow is not None:
+            request.refusal = self.shadow.refusal(request)
 
     def handle(self, request: Request, reply: Reply) -> "Prediction | None":
         """Answer a request: pages and refusals at once, predictions in the next turn of the loop."""
@@ -183,16 +192,18 @@ class App:
         return RequestError(405, "method_not_allowed", text, [(b"allow", allowed)]).response()
 
     def _predict(self, request: Request, route: Route, reply: Reply) -> "Prediction":
-        load = self._load
-        if route.waiting >= load.max_waiting or self._batcher.rows >= MAX_WAITING_ROWS:
-            text = f"{route.waiting} requests with {self._batcher.rows} rows in all are waiting; try again"
+        load, batcher = self._load, self._batcher
+        if self.shadow is not None and MARK in request.headers:
+            batcher = self._aside
+        if route.waiting >= load.max_waiting or batcher.rows >= MAX_WAITING_ROWS:
+            text = f"{route.waiting} requests with {batcher.rows} rows in all are waiting; try again"
             raise RequestError(503, "overloaded", text, [RETRY_AFTER])
         decoded = route.codec.decode(request.body)
         prediction = Prediction(self, request, decoded, reply)
         prediction.until_s = request.started_s + load.deadline_s
         route.waiting += 1
         self.metrics.in_flight += 1
-        self._batcher.submit(prediction)
+        batcher.submit(prediction)
         return prediction
 
     def _ready(self) -> Response:
@@ -235,6 +246,8 @@ class Prediction:
             self.reply(Response(200, body, headers=(self.app.digest,)))
             if self.app.payloads is not None:
                 self.app.payloads.offer(self.request.identity.decode(), self.rows, result)
+            if self.app.shadow is not None:
+                self.app.shadow.offer(self.request, result)
         else:
             self._close()
             self.reply(self.app.refused(self.request, self._failure(result)))

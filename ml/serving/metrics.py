@@ -7,10 +7,11 @@ series is fixed by the release and no client can grow it.
 import os
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ml.serving.bins import FeatureBins
+from ml.serving.shadow_compare import BOUNDS, Comparison
 
 BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 ERROR_REASONS = (
@@ -30,6 +31,7 @@ ERROR_REASONS = (
     "non_finite_output",
     "model_error",
     "internal_error",
+    "own_shadow",
     "disconnected",
 )
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
@@ -42,6 +44,7 @@ class Metrics:
         self, info: Mapping[str, str], quality: float | None, bins: FeatureBins, payloads: Mapping[str, int]
     ) -> None:
         self.connections: Callable[[], int] = lambda: 0
+        self.shadow: Comparison | None = None
         self.info = dict(info)
         self._payloads = payloads
         self.quality = quality
@@ -74,7 +77,11 @@ class Metrics:
         base = {"model": self.info["model"], **version}
         rows = ((base | {"outcome": "ok"}, self.predicted), (base | {"outcome": "error"}, self.failed))
         yield _family("ml_predictions_total", "counter", "Rows predicted (ok) or lost to a model error (error).", rows)
-        yield self._histogram(version)
+        yield _histogram(
+            "ml_prediction_duration_seconds",
+            "Seconds from the headers of a prediction request to its answer.",
+            [(version, BUCKETS_S, self._durations, self._duration_sum)],
+        )
         requests = (
             ({"route": route, "code": f"{code}xx", **version}, n) for (route, code), n in sorted(self.requests.items())
         )
@@ -101,18 +108,23 @@ class Metrics:
             for label, n in counts
         )
         yield _family("ml_prediction_bin_total", "counter", "Live answers in the bins of the reference.", answered)
+        if self.shadow is not None:
+            yield from self._mirrored(self.shadow)
         yield from self._process()
 
-    def _histogram(self, labels: Mapping[str, str]) -> str:
-        name = "ml_prediction_duration_seconds"
-        lines = [f"# HELP {name} Seconds from the headers of a prediction request to its answer.\n"]
-        lines.append(f"# TYPE {name} histogram\n")
-        total = 0
-        for bound, count in zip((*(f"{bound:g}" for bound in BUCKETS_S), "+Inf"), self._durations, strict=True):
-            total += count
-            lines.append(f"{name}_bucket{_labels({**labels, 'le': bound})} {total}\n")
-        lines.append(f"{name}_sum{_labels(labels)} {self._duration_sum!r}\n{name}_count{_labels(labels)} {total}\n")
-        return "".join(lines)
+    def _mirrored(self, shadow: Comparison) -> Iterator[str]:
+        version = {"version": self.info["version"]}
+        requests = (({**version, **labels}, n) for labels, n in shadow.requests())
+        help_text = "Mirrored requests: answered alike by the other slot (against) or not, failed, or not sent."
+        yield _family("ml_shadow_requests_total", "counter", help_text, requests)
+        rows = (({**version, **labels}, n) for labels, n in shadow.rows())
+        yield _family("ml_shadow_rows_total", "counter", "Rows of mirrored requests by the other slot's answer.", rows)
+        help_text = "How far the other slot's probability of the same answer is away; of numbers, by their scale."
+        differences = [
+            (version | {"against": against}, BOUNDS, found.differences, found.difference_sum)
+            for against, found in shadow.counts.items()
+        ]
+        yield _histogram("ml_shadow_difference", help_text, differences)
 
     def _process(self) -> Iterator[str]:
         usage = os.times()
@@ -127,6 +139,21 @@ class Metrics:
 def _family(name: str, kind: str, help_text: str, samples: Iterable[tuple[Mapping[str, str], float]]) -> str:
     lines = [f"# HELP {name} {help_text}\n# TYPE {name} {kind}\n"]
     lines += [f"{name}{_labels(labels)} {value!r}\n" for labels, value in samples]
+    return "".join(lines)
+
+
+Series = tuple[Mapping[str, str], Sequence[float], Sequence[int], float]
+"""Labels, upper bounds, observations in each bucket and above, and their sum."""
+
+
+def _histogram(name: str, help_text: str, series: Iterable[Series]) -> str:
+    lines = [f"# HELP {name} {help_text}\n# TYPE {name} histogram\n"]
+    for labels, bounds, counts, total in series:
+        below = 0
+        for bound, count in zip((*(f"{bound:g}" for bound in bounds), "+Inf"), counts, strict=True):
+            below += count
+            lines.append(f"{name}_bucket{_labels({**labels, 'le': bound})} {below}\n")
+        lines.append(f"{name}_sum{_labels(labels)} {total!r}\n{name}_count{_labels(labels)} {below}\n")
     return "".join(lines)
 
 

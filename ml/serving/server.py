@@ -64,8 +64,12 @@ async def _serve(app: App, settings: Settings, listener: socket.socket) -> None:
         loop.add_signal_handler(number, on_signal, number)
     server = await loop.create_server(lambda: HttpConnection(pool, loop), sock=listener, backlog=BACKLOG)
     sweeper = loop.create_task(_sweep(pool))
+    if app.shadow is not None:
+        app.shadow.start()
     await stop.wait()
     app.draining = pool.draining = True
+    if app.shadow is not None:
+        app.shadow.stop()
     event(logger, logging.INFO, "draining", connections=len(pool.connections), seconds=settings.drain_s)
     await _drained(settings.drain_s, lambda: hurry.is_set() or (by_hand.is_set() and not pool.connections))
     server.close()

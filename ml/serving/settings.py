@@ -9,8 +9,12 @@ from ml.errors import ConfigError
 from ml.serving.app import Load
 from ml.serving.payloads import PayloadSettings
 from ml.serving.pool import Limits
+from ml.serving.shadow import ShadowSettings
+from ml.serving.shadow_line import Address
 
 RELEASE_ID = re.compile(r"[a-z][a-z0-9-]*-[0-9]{4}")
+SHADOW_URL = re.compile(r"http://([A-Za-z0-9.-]+)(?::([0-9]{1,5}))?/?")
+SHADOW_SHARE = 0.01
 DRAIN_S = 3.0
 GRACE_S = 10.0
 
@@ -33,6 +37,7 @@ class Settings:
     load: Load
     limits: Limits
     payloads: PayloadSettings | None
+    shadow: ShadowSettings | None
     drain_s: float
     grace_s: float
 
@@ -54,6 +59,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         load=_load(environment, problems),
         limits=_limits(environment, problems),
         payloads=_payloads(environment, problems),
+        shadow=_shadow(environment, problems),
         drain_s=_number(environment, "DRAIN_SECONDS", (DRAIN_S, 0, 600), problems),
         grace_s=_number(environment, "GRACE_SECONDS", (GRACE_S, 0, 600), problems),
     )
@@ -121,6 +127,21 @@ def _payloads(environment: Mapping[str, str], problems: list[str]) -> PayloadSet
     return PayloadSettings(
         path=Path(path), share=share, redacted=frozenset(name.strip() for name in names if name.strip())
     )
+
+
+def _shadow(environment: Mapping[str, str], problems: list[str]) -> ShadowSettings | None:
+    url, share = environment.get("SHADOW_URL"), environment.get("SHADOW_SHARE")
+    if not url:
+        if share is not None:
+            problems.append(f"SHADOW_SHARE={share!r}: SHADOW_URL is not set")
+        return None
+    taken = _number(environment, "SHADOW_SHARE", (SHADOW_SHARE, 0.0001, 1), problems)
+    found = SHADOW_URL.fullmatch(url)
+    port = int(found[2] or 80) if found else 0
+    if found is None or not 0 < port <= 65535:
+        problems.append(f"SHADOW_URL={url!r}: must be http://HOST or http://HOST:PORT, without a path")
+        return None
+    return ShadowSettings(address=Address(host=found[1], port=port), share=taken)
 
 
 def _keys_file(environment: Mapping[str, str], problems: list[str]) -> Path | None:

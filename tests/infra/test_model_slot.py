@@ -18,6 +18,7 @@ from infra.delivery.slot import (
 )
 from infra.release import Evidence
 from infra.settings import AutoscalingSettings
+from infra.shadow_settings import ShadowSettings
 from ml.serving.settings import from_environment
 
 IMAGE = f"127.0.0.1:5000/ml-pipeline/serving@sha256:{'a' * 64}"
@@ -85,6 +86,21 @@ def test_the_pods_say_which_release_they_run_and_where_to_report(slot):
     assert env["MODEL_VERSION"] == "flights-0001"
     assert env["MONITORING_ENDPOINT"] == "http://prometheus.ml-staging.svc:9090"
     assert env["API_KEYS_FILE"] == "/etc/model/keys"
+
+
+def test_the_shadow_adds_where_to_and_how_much_and_nothing_else(slot):
+    env = {variable["name"]: variable["value"] for variable in container_of(slot())["env"]}
+    on = slot(shadow=ShadowSettings(enabled=True, share=0.25))
+    mirrored = {variable["name"]: variable["value"] for variable in container_of(on)["env"]}
+
+    assert dict(mirrored.items() - env.items()) == {
+        "SHADOW_URL": "http://model-preview.ml-staging.svc:80",
+        "SHADOW_SHARE": "0.25",
+    }
+    assert set(env) == set(mirrored) - {"SHADOW_URL", "SHADOW_SHARE"}
+    taken = from_environment({**mirrored, "MODEL_DIR": "/model", "ALLOW_ANONYMOUS": "true"}).shadow
+    assert (taken.address.host, taken.address.port, taken.share) == ("model-preview.ml-staging.svc", 80, 0.25)
+    assert [volume["name"] for volume in pod_of(on)["spec"]["volumes"]] == ["keys", "tmp"]  # no key of a client
 
 
 def test_replicas_requests_and_limits_are_the_configured_ones(slot):

@@ -162,6 +162,7 @@ BAD = {
         {"size": "much"},
         {"name": "x"},
     ],
+    "shadow": [{"enabled": "yes"}, {"share": 0}, {"share": 1.01}, {"share": "all"}, {"shares": 0.5}, "on"],
     "driftSchedule": ["daily", "* * * *", "* * * * * *"],
 }
 

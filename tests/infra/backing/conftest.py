@@ -17,12 +17,14 @@ def image(name: str) -> str:
     return f"127.0.0.1:5000/ml-pipeline/{name}{DIGEST}"
 
 
-def build_platform(*, network: NetworkArgs | None = None, webhook_url: str = "", runbook_base: str = "") -> None:
+def build_platform(
+    *, network: NetworkArgs | None = None, shadow: bool = False, webhook_url: str = "", runbook_base: str = ""
+) -> None:
     """Everything of the platform, as the program puts it together."""
     bounds = quota(Settings(stack="staging"))
     walls = Namespace(
         "namespace",
-        NamespaceArgs(namespace="ml-staging", quota=bounds, network=network or NetworkArgs()),
+        NamespaceArgs(namespace="ml-staging", quota=bounds, network=network or NetworkArgs(), shadow=shadow),
     )
     build_tracking(walls)
     build_monitoring(walls, webhook_url, runbook_base)

@@ -48,6 +48,17 @@ def test_each_flow_is_allowed_at_both_of_its_ends_and_nothing_else_is(platform):
     assert set(policies(platform)) == expected
 
 
+def test_serving_pods_may_call_each_other_only_where_the_shadow_is_on(platform, deploy):
+    on = policies(deploy(lambda: build_platform(shadow=True)))
+    added = {"allow-model-to-model-8000-in", "allow-model-to-model-8000-out"}
+
+    assert set(on) - set(policies(platform)) == added
+    assert {name: one for name, one in on.items() if name not in added} == policies(platform)
+    (rule,) = on["allow-model-to-model-8000-out"]["egress"]
+    assert rule["to"][0]["podSelector"]["matchLabels"]["app.kubernetes.io/name"] == "model"
+    assert rule["ports"] == [{"protocol": "TCP", "port": 8000}]
+
+
 def test_a_flow_names_one_port_and_the_pods_of_its_two_ends(platform):
     out = policies(platform)["allow-mlflow-to-postgres-5432-out"]
     into = policies(platform)["allow-mlflow-to-postgres-5432-in"]
