@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from infra.config_reader import NAME_RULE, Reader, Rule
+from infra.config_reader import DNS_LABEL, NAME_RULE, Reader, Rule
 from ml.batch.shards import FORMATS, Format
 
 _PART: Final = r"[A-Za-z0-9_][A-Za-z0-9._-]*"
@@ -18,9 +18,7 @@ INPUT_RULE: Final = Rule(
 KEEP_RULE: Final = Rule(
     pattern=r"[^,\s][^,]*(,[^,\s][^,]*)*", words="names of columns, separated by commas", example="id"
 )
-CLAIM_RULE: Final = Rule(
-    pattern=r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", words="the name of a PersistentVolumeClaim", example="batch-data"
-)
+CLAIM_RULE: Final = Rule(pattern=DNS_LABEL, words="the name of a PersistentVolumeClaim", example="batch-data")
 VOLUME_RULE: Final = Rule(pattern=r"[1-9][0-9]{0,8}(Mi|Gi|Ti)", words="a size such as 5Gi", example="5Gi")
 
 

@@ -58,6 +58,8 @@ class Rule:
 
 
 CPU_RULE: Final = Rule(pattern=_CPU.pattern, words="a CPU quantity such as 250m", example="250m")
+DNS_LABEL: Final = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+"""RFC 1123: what most objects of Kubernetes are named by."""
 NAME_RULE: Final = Rule(
     pattern=r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?",
     words="lower-case letters, digits and dashes, at most 40",

@@ -31,6 +31,11 @@ RAISED_ANNOTATION: Final = "ml-pipeline/raised"
 MODEL: Final = "model"
 LIVE_SERVICE: Final = "model"
 PREVIEW_SERVICE: Final = "model-preview"
+ROUTE: Final = "model"
+"""The HTTPRoute, where a stack has one."""
+CANARY_MOST: Final = 50
+"""Percent of the route for the idle slot. With more, it would be what most clients get, while analysis, drift check and
+champion take the other one for live: that is a switch, and has its own gates."""
 SERVICE_PORT: Final = 80
 CONTAINER_PORT: Final = 8000
 

@@ -17,6 +17,7 @@ from infra import (
     analysis_settings,
     autoscaling_settings,
     batch_settings,
+    canary_settings,
     node_port_settings,
     shadow_settings,
     training_settings,
@@ -25,6 +26,7 @@ from infra.acceptance import accept_waivers
 from infra.analysis_settings import AnalysisSettings
 from infra.autoscaling_settings import AutoscalingSettings
 from infra.batch_settings import BatchSettings
+from infra.canary_settings import CanarySettings
 from infra.cluster import Cluster, named
 from infra.config_reader import CPU_RULE, SIZE_RULE, Reader, Rule, cpu_cores, size_bytes
 from infra.names import DIGEST_PATTERN, KNOWN_IMAGES, PLATFORM_IMAGES, PROJECT, SLOTS, TRAINING_IMAGE, Slot, namespace
@@ -116,6 +118,7 @@ class Settings:
     analysis: AnalysisSettings = field(default_factory=AnalysisSettings)
     batch: BatchSettings = field(default_factory=BatchSettings)
     shadow: ShadowSettings = field(default_factory=ShadowSettings)
+    canary: CanarySettings = field(default_factory=CanarySettings)
 
     @property
     def platform_images(self) -> tuple[str, ...]:
@@ -200,6 +203,7 @@ def parse(values: Mapping[str, object], stack: str) -> Settings:
         analysis=analysis_settings.read(reader.table("analysis")),
         batch=batch_settings.read(reader.table("batch")),
         shadow=shadow_settings.read(reader.table("shadow")),
+        canary=canary_settings.read(reader.table("canary")),
     )
     reader.finish()
     _check_together(settings, reader)
@@ -275,6 +279,9 @@ def _check_together(settings: Settings, reader: Reader) -> None:
         reader.problem("live", settings.live, f"a slot that holds a release: {held}", next(iter(settings.slots)))
     if settings.batch.run and not settings.slots:
         reader.within("slots").problem("blue.release", None, "given: a batch run takes the live slot's", "flights-0001")
+    if settings.canary.weight and len(settings.slots) < len(SLOTS):
+        got = f"{settings.canary.weight} with {', '.join(settings.slots) or 'no slot'} alone"
+        reader.within("canary").problem("weight", got, "0 while the idle slot is empty", "0")
     if not settings.build:
         _check_nothing_to_build(settings, reader)
 

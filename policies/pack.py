@@ -4,7 +4,7 @@ from typing import Final
 
 from pulumi_policy import ResourceValidationPolicy
 
-from policies import images, model_gate, opaque, pods, services, waivers
+from policies import images, model_gate, opaque, pods, routes, services, waivers
 
 NAME: Final = "ml-pipeline"
 POLICIES: Final[list[ResourceValidationPolicy]] = [
@@ -12,6 +12,7 @@ POLICIES: Final[list[ResourceValidationPolicy]] = [
     images.POLICY,
     pods.POLICY,
     services.POLICY,
+    routes.POLICY,
     opaque.POLICY,
     waivers.POLICY,
 ]

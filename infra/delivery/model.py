@@ -12,6 +12,7 @@ import pulumi
 from infra.backing.pods import Resources
 from infra.cluster import Cluster, api_client
 from infra.delivery.autoscaler import warm_s
+from infra.delivery.canary import CanaryGate, canary_hook
 from infra.delivery.capacity import capacity_of, put_back_hook
 from infra.delivery.gates import LiveSlotGate, live_slot_hook
 from infra.delivery.image import Images
@@ -64,7 +65,9 @@ class Model(pulumi.ComponentResource):
         slots = {slot: self._slot(slot, args, objects) for slot in args.settings.slots}
         smoked = {slot: self._smoke(slot, one, args) for slot, one in slots.items()}
         live = args.plan.live
-        switch = self._switch(args, objects, after=[slots[live], smoked[live]])
+        idle = args.plan.idle
+        proof = {slot: [slots[slot], smoked[slot]] for slot in slots}
+        switch = self._switch(args, objects, proof[live], [] if idle is None else proof[idle])
         proven: pulumi.Resource = switch.live
         if watched(args.settings.analysis.enabled, args.plan, args.evidence):
             proven = self._analysis(args, slots[live], switch, objects)
@@ -98,8 +101,10 @@ class Model(pulumi.ComponentResource):
                 monitoring_endpoint=settings.monitoring_endpoint or args.foundation.prometheus_url,
                 key_hashes_secret=args.foundation.key_hashes_secret,
                 image_gate=image_hook(slot, self._image_gate(evidence.release, args)),
-                occupied_gate=occupied_hook(OccupiedSlotGate(objects=objects, slot=slot)),
                 shadow=settings.shadow,
+                occupied_gate=occupied_hook(
+                    OccupiedSlotGate(objects=objects, slot=slot, routed=settings.canary.enabled)
+                ),
             ),
             pulumi.ResourceOptions(parent=self),
         )
@@ -135,7 +140,21 @@ class Model(pulumi.ComponentResource):
             pulumi.ResourceOptions(parent=self),
         )
 
-    def _switch(self, args: ModelArgs, objects: Objects, after: Sequence[pulumi.Resource]) -> Switch:
+    def _canary_gate(self, args: ModelArgs, objects: Objects) -> pulumi.ResourceHook | None:
+        idle = args.plan.idle
+        if idle is None or not args.settings.canary.weight:
+            return None
+        return canary_hook(
+            CanaryGate(objects=objects, namespace=args.settings.namespace, slot=idle, digest=args.evidence[idle].digest)
+        )
+
+    def _switch(
+        self,
+        args: ModelArgs,
+        objects: Objects,
+        live_after: Sequence[pulumi.Resource],
+        preview_after: Sequence[pulumi.Resource],
+    ) -> Switch:
         settings = args.settings
         digests = {slot: evidence.digest for slot, evidence in args.evidence.items()}
         return Switch(
@@ -161,7 +180,10 @@ class Model(pulumi.ComponentResource):
                         objects=objects, digests=digests, note=partial(_note, args.root, settings.stack, objects)
                     )
                 ),
-                live_after=after,
+                live_after=live_after,
+                canary=settings.canary,
+                canary_gate=self._canary_gate(args, objects),
+                preview_after=preview_after,
             ),
             pulumi.ResourceOptions(parent=self),
         )

@@ -13,7 +13,15 @@ from typing import Any
 import pulumi
 
 from infra.delivery.gates import unreadable
-from infra.names import LIVE_SERVICE, RECORD_DIGEST_ANNOTATION, RELEASE_LABEL, Slot, slot_name
+from infra.names import (
+    LIVE_SERVICE,
+    PREVIEW_SERVICE,
+    RECORD_DIGEST_ANNOTATION,
+    RELEASE_LABEL,
+    ROUTE,
+    Slot,
+    slot_name,
+)
 from ml.delivery.traffic import selected
 from ml.errors import GateError, SurroundingsError
 from ml.stack.objects import Objects
@@ -27,6 +35,8 @@ class OccupiedSlotGate:
     objects: Objects
     """The stack's namespace."""
     slot: Slot
+    routed: bool = False
+    """Whether a route may send a part of the traffic to the slot that the preview Service selects."""
 
     def check(self, old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> None:
         """Return if the Deployment may be changed.
@@ -41,16 +51,34 @@ class OccupiedSlotGate:
         """
         if not old or _record(old) == _record(new):
             return
-        try:
-            service = self.objects.one("service", LIVE_SERVICE)
-        except SurroundingsError as error:
-            raise unreadable(LIVE_SERVICE, error) from error
-        if selected(service) == self.slot:
+        if selected(self._ask("service", LIVE_SERVICE)) == self.slot:
             message = (
                 f"deployment {slot_name(self.slot)} has the traffic with {_words(old)}; {_words(new)} must not "
                 "replace it in place: nobody would have called or watched it, and there would be no way back"
             )
             raise GateError("ML-GATE-211", message, _way_out(self.slot, _release(old), _release(new)))
+        share = self._share()
+        if share:
+            message = (
+                f"deployment {slot_name(self.slot)} has {share} % of the traffic with {_words(old)}, by httproute "
+                f"{ROUTE}; {_words(new)} must not replace it in place: nobody would have called it before clients do"
+            )
+            raise GateError("ML-GATE-211", message, "first a commit with canary.weight: 0 and pulumi up, then this one")
+
+    def _share(self) -> int:
+        """What the route in the cluster sends to this slot, whatever configuration says by now."""
+        if not self.routed or selected(self._ask("service", PREVIEW_SERVICE)) != self.slot:
+            return 0
+        rules = ((self._ask("httproute", ROUTE) or {}).get("spec") or {}).get("rules") or []
+        backends = [backend for rule in rules for backend in rule.get("backendRefs") or []]
+        # A weight that is not written down is 1 to Kubernetes.
+        return max((int(one.get("weight", 1)) for one in backends if one.get("name") == PREVIEW_SERVICE), default=0)
+
+    def _ask(self, kind: str, name: str) -> Mapping[str, Any] | None:
+        try:
+            return self.objects.one(kind, name)
+        except SurroundingsError as error:
+            raise unreadable(name, error) from error
 
 
 def occupied_hook(gate: OccupiedSlotGate) -> pulumi.ResourceHook:

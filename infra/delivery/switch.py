@@ -1,13 +1,15 @@
 """Where traffic goes: the live Service and the preview Service. Moving the live one is the switch."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pulumi
 from pulumi_kubernetes.core.v1 import Service, ServicePortArgs, ServiceSpecArgs
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from infra.addresses import url
+from infra.canary_settings import CanarySettings
+from infra.delivery.canary import route
 from infra.names import (
     CONTAINER_PORT,
     LIVE_SERVICE,
@@ -41,6 +43,11 @@ class SwitchArgs:
     """Runs after that."""
     live_after: Sequence[pulumi.Resource]
     """The slot that goes live, and its smoke test."""
+    canary: CanarySettings = field(default_factory=CanarySettings)
+    canary_gate: pulumi.ResourceHook | None = None
+    """Runs before the idle slot gets a part of the traffic; None where it gets none."""
+    preview_after: Sequence[pulumi.Resource] = ()
+    """The idle slot and its smoke test."""
 
 
 class Switch(pulumi.ComponentResource):
@@ -71,18 +78,42 @@ class Switch(pulumi.ComponentResource):
                 ),
             ),
         )
-        preview = Service(
-            f"{name}-preview",
-            metadata=_metadata(PREVIEW_SERVICE, args.namespace, {"skipAwait": "true"}),
-            spec=_spec(args.plan.preview, args.preview_type, args.preview_node_port),
-            opts=pulumi.ResourceOptions(parent=self),
-        )
+        preview = self._preview(name, args)
         self.live_slot = live.spec.apply(lambda spec: str((spec.selector or {})[SLOT_LABEL]))
         self.live_url = url(live, args.node_host)
         self.preview_url = url(preview, args.node_host)
         self.register_outputs(
             {"live_slot": self.live_slot, "live_url": self.live_url, "preview_url": self.preview_url},
         )
+
+    def _preview(self, name: str, args: SwitchArgs) -> Service:
+        """The preview Service and, where there is one, the route: which of the two comes first depends on the weight.
+
+        A weight that goes takes effect before the preview Service moves; one that comes, after it has moved.
+        """
+        gate, carries = _canary_options(args)
+        closed = [self._route(name, args, carries)] if args.canary.enabled and not gate else []
+        preview = Service(
+            f"{name}-preview",
+            metadata=_metadata(PREVIEW_SERVICE, args.namespace, {"skipAwait": "true"}),
+            spec=_spec(args.plan.preview, args.preview_type, args.preview_node_port),
+            opts=pulumi.ResourceOptions.merge(carries, pulumi.ResourceOptions(parent=self, depends_on=closed)),
+        )
+        if gate:
+            self._route(name, args, pulumi.ResourceOptions.merge(carries, pulumi.ResourceOptions(depends_on=[preview])))
+        return preview
+
+    def _route(self, name: str, args: SwitchArgs, opts: pulumi.ResourceOptions) -> pulumi.Resource:
+        own = pulumi.ResourceOptions(parent=self)
+        return route(f"{name}-route", args.canary, args.namespace, pulumi.ResourceOptions.merge(opts, own))
+
+
+def _canary_options(args: SwitchArgs) -> tuple[bool, pulumi.ResourceOptions]:
+    """Whether the idle slot gets a part of the traffic, and then what comes before that."""
+    if args.canary_gate is None:
+        return False, pulumi.ResourceOptions()
+    hooks = pulumi.ResourceHookBinding(before_create=[args.canary_gate], before_update=[args.canary_gate])
+    return True, pulumi.ResourceOptions(depends_on=list(args.preview_after), hooks=hooks)
 
 
 def _live_metadata(args: SwitchArgs) -> ObjectMetaArgs:

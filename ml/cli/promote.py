@@ -106,14 +106,15 @@ def rollback(
     """Let the earlier release, which is still in the other slot, take the traffic again.
 
     Makes that slot as big as the one that has the traffic, waits for it at most 20 s, moves the traffic, and only then
-    edits Pulumi.STACK.yaml, runs pulumi up with the policy pack, and writes the ledger and the alias champion.
-    Run again, it finishes what was cut off and never goes forward again.
+    edits Pulumi.STACK.yaml, runs pulumi up with the policy pack, and writes the ledger and the alias champion. Ends
+    a weighted step as well. Run again, it finishes what was cut off and never goes forward again.
 
     Example: mlp rollback --stack prod
     """
     file = config.read(root, stack)
     running = known_running(stack, file)
-    state = file.state if _is_back(root, file.state, to) else slots.roll_back(file.state, running)
+    back = _is_back(root, file.state, to)
+    state = replace(file.state, weight=0) if back else slots.roll_back(file.state, running)
     held = state.live_held
     if held is None or (to is not None and held.release != to):
         message = f"stack {stack!r}: no slot holds {to}"

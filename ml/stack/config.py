@@ -84,6 +84,8 @@ def render(file: StackFile, state: State) -> str:
         slots[slot] = _line({"release": held.release} | ({"image": held.image} if held.image else {}))
     if state.live != file.state.live or f"{PROJECT}:live" not in config:
         config[f"{PROJECT}:live"] = state.live
+    if state.weight != file.state.weight:
+        _table(config, "canary")["weight"] = state.weight
     images = _table(config, "images") if state.images != file.state.images else CommentedMap()
     for name, reference in state.images.items():
         if images.get(name) != reference:
@@ -167,7 +169,18 @@ def _state(config: Mapping[str, Any], path: Path) -> State:
     if problems or live_slot is None:
         message = f"{path.name}: " + "; ".join(problems)
         raise ConfigError("ML-CONF-014", message, "correct the file; docs/configuration.md has an example")
-    return State(slots=slots, live=live_slot, images={str(name): str(value) for name, value in images.items()})
+    return State(
+        slots=slots,
+        live=live_slot,
+        images={str(name): str(value) for name, value in images.items()},
+        weight=_weight(config.get(f"{PROJECT}:canary")),
+    )
+
+
+def _weight(canary: object) -> int:
+    """The weight of a route; what is wrong with it is the program's to say."""
+    weight = canary.get("weight") if isinstance(canary, Mapping) else None
+    return weight if isinstance(weight, int) and not isinstance(weight, bool) else 0
 
 
 def _accepted(config: Mapping[str, Any], path: Path) -> tuple[Acceptance, ...]:

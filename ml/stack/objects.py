@@ -74,6 +74,9 @@ class KubernetesObjects:
         "horizontalpodautoscaler": ("AutoscalingV2Api", "horizontal_pod_autoscaler"),
     }
 
+    _CUSTOM: Mapping[str, tuple[str, str, str]] = {"httproute": ("gateway.networking.k8s.io", "v1", "httproutes")}
+    """Kinds of custom resources, which are only read; a cluster that does not know the kind has none of it."""
+
     def __init__(self, connect: Callable[[], Any], space: str, where: str) -> None:
         self._connect, self._space, self._where = connect, space, where
 
@@ -143,11 +146,10 @@ class KubernetesObjects:
         """The answer; None when the object is not as the request needs it (`_UNFIT`)."""
         import urllib3  # noqa: PLC0415  (comes with the client library)
 
-        api, noun = self._CALLS[kind]
         client: Any = kubernetes().client
 
         try:
-            call = getattr(getattr(client, api)(self._connection), f"{verb}_namespaced_{noun}")
+            call = self._call(client, verb, kind)
             # The library's order: a name comes before the namespace, an object to create after it.
             given = (self._space, *named) if verb == "create" else (*named, self._space)
             body = {} if patch is None else {"body": list(patch), "field_manager": FIELD_MANAGER}
@@ -163,6 +165,16 @@ class KubernetesObjects:
             raise SurroundingsError(
                 "ML-CLUSTER-020", message, "mlp cluster up, or export MLP_KUBECONFIG=FILE"
             ) from error
+        return found
+
+    def _call(self, client: Any, verb: str, kind: str) -> Callable[..., Any]:
+        """The library's function for a kind of object."""
+        if kind in self._CUSTOM:
+            group, version, plural = self._CUSTOM[kind]
+            get = client.CustomObjectsApi(self._connection).get_namespaced_custom_object
+            return lambda name, space, **options: get(group, version, space, plural, name, **options)
+        api, noun = self._CALLS[kind]
+        found: Callable[..., Any] = getattr(getattr(client, api)(self._connection), f"{verb}_namespaced_{noun}")
         return found
 
 

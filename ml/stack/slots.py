@@ -26,6 +26,8 @@ class State:
     slots: Mapping[Slot, Held] = field(default_factory=dict)
     live: Slot = "blue"
     images: Mapping[str, str] = field(default_factory=dict)
+    weight: int = 0
+    """Percent of a route's requests that go to the idle slot; see `infra.canary_settings`."""
 
     @property
     def live_held(self) -> Held | None:
@@ -49,6 +51,7 @@ def other(slot: Slot) -> Slot:
 def stage(state: State, held: Held, running: Running | None, *, take_traffic: bool) -> State:
     """Put a release into the idle slot and, if asked, make that slot live.
 
+    What a route sent to the idle slot ends: that was another release, or becomes the switch.
     The image that the live slot runs is written down beside it, if the cluster tells, so that it is not built again.
     A release that is live already changes nothing. In a stack without releases the first one is always live.
 
@@ -74,7 +77,7 @@ def stage(state: State, held: Held, running: Running | None, *, take_traffic: bo
     # The same release without a new image: keep the digest that the slot has.
     slots[target] = there if there is not None and there.release == held.release and held.image is None else held
     moves = take_traffic or live is None
-    return replace(state, slots=slots, live=target if moves else state.live)
+    return replace(state, slots=slots, live=target if moves else state.live, weight=0)
 
 
 def pinned(held: Held, runs: Held | None) -> Held:
@@ -85,7 +88,7 @@ def pinned(held: Held, runs: Held | None) -> Held:
 
 
 def roll_back(state: State, running: Running | None) -> State:
-    """Make the other slot live, with the image it ran.
+    """Make the other slot live, with the image it ran; a route sends nothing to what was live.
 
     Raises:
         ConfigError: If there is no other release, or nobody knows which image it ran.
@@ -99,4 +102,4 @@ def roll_back(state: State, running: Running | None) -> State:
     if held.image is None:
         message = f"slot {target} holds {held.release} without an image digest, and the cluster does not tell it"
         raise ConfigError("ML-REL-012", message, f"start the cluster, or mlp release stage {held.release}")
-    return replace(state, slots={**state.slots, target: held}, live=target)
+    return replace(state, slots={**state.slots, target: held}, live=target, weight=0)

@@ -10,7 +10,7 @@ import pytest
 
 from infra.cluster import Cluster, api_client
 from infra.delivery.gates import LiveSlotGate
-from ml.errors import GateError
+from ml.errors import GateError, SurroundingsError
 from ml.stack.objects import KubernetesObjects
 
 DIGEST = "d" * 64
@@ -110,6 +110,20 @@ async def test_anything_else_stops_it(api, gate, answers, reason):
 
     with pytest.raises(GateError, match=reason):
         await gate(INPUTS)
+
+
+def test_a_route_is_read_and_a_cluster_without_the_gateway_api_has_none(api):
+    objects = KubernetesObjects(partial(api_client, api.cluster), "ml-x", "the cluster")
+    path = "/apis/gateway.networking.k8s.io/v1/namespaces/ml-x/httproutes/model"
+    route = {"spec": {"rules": [{"backendRefs": [{"name": "model-preview", "weight": 5}]}]}}
+
+    api.answers[path] = route
+    assert objects.one("httproute", "model") == route
+    api.answers[path] = 404
+    assert objects.one("httproute", "model") is None
+    api.answers[path] = 403
+    with pytest.raises(SurroundingsError, match="ML-CLUSTER-022"):
+        objects.one("httproute", "model")
 
 
 async def test_a_cluster_that_does_not_answer_stops_it(api, gate, tmp_path):

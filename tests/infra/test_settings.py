@@ -104,6 +104,7 @@ def test_a_slot_without_a_digest_is_refused_where_nothing_is_built():
 
 
 WAIVER = {"owner": "platform team", "reason": "no advisories reach this network", "expires": "2026-12-31"}
+ROUTE = {"gateway": "public", "gatewayNamespace": "gateways", "hostname": "flights.example.com"}
 BAD = {
     "slots": [{"teal": {"release": "a-0001"}}, {"blue": {}}, {"blue": {"release": "A-1"}}, [], "{", {"blue": "a-0001"}],
     "live": ["teal", "Blue", ""],
@@ -163,6 +164,19 @@ BAD = {
         {"name": "x"},
     ],
     "shadow": [{"enabled": "yes"}, {"share": 0}, {"share": 1.01}, {"share": "all"}, {"shares": 0.5}, "on"],
+    "canary": [
+        {"weight": 5},
+        {"gateway": "public"},
+        {**ROUTE, "weight": 5},
+        {**ROUTE, "weight": 51},
+        {**ROUTE, "weight": -1},
+        {**ROUTE, "weight": "5.5"},
+        {**ROUTE, "gateway": "Public"},
+        {**ROUTE, "hostname": "*.example.com"},
+        {**ROUTE, "hostname": "localhost"},
+        {**ROUTE, "gatewayNamespace": "a.b"},
+        {**ROUTE, "wait": 5},
+    ],
     "driftSchedule": ["daily", "* * * *", "* * * * * *"],
 }
 

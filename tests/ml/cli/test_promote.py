@@ -186,6 +186,20 @@ def test_a_rollback_moves_live_and_a_second_one_does_not_move_it_again(two: Path
     assert (two / "Pulumi.prod.yaml").read_bytes() == after
 
 
+def test_a_rollback_ends_a_weighted_step_also_where_the_earlier_release_is_live(two: Path) -> None:
+    file = two / "Pulumi.prod.yaml"
+    step = "  ml-pipeline:canary: {weight: 5}\n"
+    for live in ("green", "blue"):
+        file.write_text(file.read_text().replace("live: blue", f"live: {live}").replace("weight: 0", "weight: 5"))
+        file.write_text(file.read_text() + ("" if "canary" in file.read_text() else step))
+        assert config.read(two, "prod").state.weight == 5
+
+        back(two)
+
+        state = config.read(two, "prod").state
+        assert (state.live, state.weight) == ("blue", 0)
+
+
 def test_a_named_release_is_gone_back_to_in_either_direction(two: Path, spaces: dict[str, Namespace]) -> None:
     spaces["ml-prod"].slot("green", "flights-0002", letter="c")
     back(two, "--to", "flights-0001")

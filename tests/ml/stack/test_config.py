@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,26 @@ def test_the_file_says_what_each_slot_holds(tmp_path: Path) -> None:
 
     assert file.state == state(blue=Held(release="flights-0001"))
     assert file.kube_context == "prod-eu"
+
+
+ROUTED = "  ml-pipeline:canary: {gateway: public, gatewayNamespace: gw, hostname: a.example, weight: 5} # a step\n"
+
+
+def test_the_weight_of_a_route_is_read_and_changed_in_place(tmp_path: Path) -> None:
+    file = file_of(tmp_path, TEXT + ROUTED)
+
+    text = config.render(file, replace(file.state, weight=0))
+
+    assert file.state.weight == 5
+    assert text == TEXT + ROUTED.replace("weight: 5", "weight: 0")
+
+
+@pytest.mark.parametrize("canary", ["{}", "{weight: five}", "{weight: true}", "[]"])
+def test_a_weight_that_is_none_is_nought_and_stays_what_it_is(tmp_path: Path, canary: str) -> None:
+    file = file_of(tmp_path, f"{TEXT}  ml-pipeline:canary: {canary}\n")
+
+    assert file.state.weight == 0
+    assert "canary" not in config.difference(file, config.render(file, replace(file.state, live="green")))
 
 
 def test_a_change_touches_its_own_lines_only(tmp_path: Path) -> None:

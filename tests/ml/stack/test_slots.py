@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,6 +23,14 @@ def test_the_first_release_is_live_at_once() -> None:
 
 def test_a_new_release_goes_into_the_idle_slot_and_takes_the_traffic() -> None:
     assert stage(state(blue=ONE), TWO, None, take_traffic=True) == state("green", blue=ONE, green=TWO)
+
+
+def test_another_release_in_the_idle_slot_or_a_switch_ends_a_weighted_step() -> None:
+    step = State(slots={"blue": ONE, "green": TWO}, live="blue", weight=5)
+
+    assert stage(step, TWO, None, take_traffic=True).weight == 0
+    assert stage(step, THREE, None, take_traffic=False).weight == 0
+    assert stage(step, ONE, None, take_traffic=True) == step  # live already
 
 
 def test_it_can_wait_in_the_idle_slot() -> None:
@@ -73,6 +83,8 @@ def test_rolling_back_moves_live_only_and_pins_the_image() -> None:
     running = Running(live="green", slots={"blue": ONE_BUILT, "green": TWO})
 
     assert roll_back(state("green", blue=ONE, green=TWO), running) == state("blue", blue=ONE_BUILT, green=TWO)
+    step = replace(state("green", blue=ONE, green=TWO), weight=5)
+    assert roll_back(step, running).weight == 0
 
 
 @pytest.mark.parametrize(
