@@ -48,6 +48,11 @@ def as_number(got: object) -> float | None:
     return number if math.isfinite(number) else None
 
 
+def as_word(got: object) -> object:
+    """`true` and whole numbers as they were typed; anything else as it is."""
+    return str(got).lower() if isinstance(got, (bool, int)) else got
+
+
 @dataclass(frozen=True, kw_only=True)
 class Rule:
     """What a text must look like: a pattern for the machine, words and an example for the person."""
@@ -87,7 +92,13 @@ class Reader:
 
     def text(self, key: str, default: str, rule: Rule) -> str:
         """A text that matches `rule` as a whole; empty is "not set" where the default is empty."""
-        got = self._take(key)
+        return self._matching(key, self._take(key), default, rule)
+
+    def word(self, key: str, default: str, rule: Rule) -> str:
+        """A text that YAML may have made `true` or a number of, such as the value of a label."""
+        return self._matching(key, as_word(self._take(key)), default, rule)
+
+    def _matching(self, key: str, got: object, default: str, rule: Rule) -> str:
         if got is None or (got == default and default == ""):
             return default
         if not isinstance(got, str) or re.fullmatch(rule.pattern, got) is None:
@@ -186,6 +197,20 @@ class Reader:
             self.problem(key, got, "an object", "'{}'")
             inside = {}
         return Reader(inside, self.stack, f"{self.path}{key}.", self.problems)
+
+    def rows(self, key: str) -> "list[Reader] | None":
+        """The objects of a list, each to be read like a table; None when the key is not there."""
+        got = self._take(key)
+        if got is None:
+            return None
+        inside = [self._object(one) for one in got] if isinstance(got, list) else [None]
+        if None in inside:
+            self.problem(key, got, "a list of objects", "'[]'")
+        return [
+            Reader(one, self.stack, f"{self.path}{key}[{index}].", self.problems)
+            for index, one in enumerate(inside)
+            if one is not None
+        ]
 
     @staticmethod
     def _object(got: object) -> Mapping[str, object] | None:

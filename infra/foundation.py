@@ -10,6 +10,7 @@ from infra.addresses import url
 from infra.backing.images import problem_package
 from infra.backing.monitoring import Accounts, Monitoring, MonitoringArgs
 from infra.backing.namespace import Namespace, NamespaceArgs
+from infra.backing.network import NetworkArgs
 from infra.backing.postgres import Postgres, PostgresArgs
 from infra.backing.tracking import Tracking, TrackingArgs
 from infra.backing.workloads import Exposure
@@ -58,6 +59,7 @@ class Foundation(pulumi.ComponentResource):
             NamespaceArgs(
                 namespace=args.settings.namespace,
                 quota=quota(args.settings),
+                network=_network(args.settings),
                 shadow=args.settings.shadow.enabled,
             ),
             pulumi.ResourceOptions(parent=self),
@@ -141,6 +143,8 @@ class Foundation(pulumi.ComponentResource):
             MonitoringArgs(
                 namespace=walls.namespace,
                 stack=settings.stack,
+                namespace_name=settings.namespace,
+                gpu_exporter=settings.gpu.exporter,
                 image=args.images["prometheus"],
                 state_metrics_image=args.images["kube-state-metrics"],
                 accounts=Accounts(
@@ -157,3 +161,8 @@ class Foundation(pulumi.ComponentResource):
             ),
             pulumi.ResourceOptions(parent=self),
         )
+
+
+def _network(settings: Settings) -> NetworkArgs:
+    exporter = settings.gpu.exporter
+    return NetworkArgs() if exporter is None else NetworkArgs(gpu_exporter=(exporter.namespace, exporter.pods))

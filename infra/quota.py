@@ -52,6 +52,9 @@ def quota(settings: Settings) -> dict[str, str]:
         if more_pods:
             storage = f"{kind}.ephemeral-storage"
             found[storage] = _more_bytes(_BASE[storage], more_pods * _EPHEMERAL_MIB[kind])
+    if settings.gpu.enabled:
+        # Of an extended resource Kubernetes counts requests only.
+        found[f"requests.{settings.gpu.resource}"] = str(most_slot_pods(settings) * settings.gpu.count)
     return found
 
 

@@ -18,6 +18,7 @@ from infra import (
     autoscaling_settings,
     batch_settings,
     canary_settings,
+    gpu_settings,
     node_port_settings,
     shadow_settings,
     training_settings,
@@ -29,6 +30,7 @@ from infra.batch_settings import BatchSettings
 from infra.canary_settings import CanarySettings
 from infra.cluster import Cluster, named
 from infra.config_reader import CPU_RULE, SIZE_RULE, Reader, Rule, cpu_cores, size_bytes
+from infra.gpu_settings import GpuSettings
 from infra.names import DIGEST_PATTERN, KNOWN_IMAGES, PLATFORM_IMAGES, PROJECT, SLOTS, TRAINING_IMAGE, Slot, namespace
 from infra.node_port_settings import NodePortSettings
 from infra.shadow_settings import ShadowSettings
@@ -117,6 +119,7 @@ class Settings:
     training: TrainingSettings = field(default_factory=TrainingSettings)
     analysis: AnalysisSettings = field(default_factory=AnalysisSettings)
     batch: BatchSettings = field(default_factory=BatchSettings)
+    gpu: GpuSettings = field(default_factory=GpuSettings)
     shadow: ShadowSettings = field(default_factory=ShadowSettings)
     canary: CanarySettings = field(default_factory=CanarySettings)
 
@@ -202,6 +205,7 @@ def parse(values: Mapping[str, object], stack: str) -> Settings:
         training=training_settings.read(reader.table("training")),
         analysis=analysis_settings.read(reader.table("analysis")),
         batch=batch_settings.read(reader.table("batch")),
+        gpu=gpu_settings.read(reader.table("gpu")),
         shadow=shadow_settings.read(reader.table("shadow")),
         canary=canary_settings.read(reader.table("canary")),
     )

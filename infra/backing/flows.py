@@ -14,8 +14,13 @@ API_SERVER: Final = "api-server"
 WEBHOOK: Final = "webhook"
 """Where Alertmanager sends notifications; opened only when a receiver is configured."""
 
-External = Literal["outside", "api-server", "webhook"]
-EXTERNAL: Final = (OUTSIDE, API_SERVER, WEBHOOK)
+GPU_EXPORTER: Final = "gpu-exporter"
+"""The cluster's DCGM exporter, in a namespace of its own; opened only where it is scraped."""
+GPU_EXPORTER_PORT: Final = 9400
+"""Of every DCGM exporter."""
+
+External = Literal["outside", "api-server", "webhook", "gpu-exporter"]
+EXTERNAL: Final = (OUTSIDE, API_SERVER, WEBHOOK, GPU_EXPORTER)
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -49,6 +54,7 @@ FLOWS: Final[tuple[Flow, ...]] = (
     flow("prometheus", "alertmanager", 9093, "alerts, and scrape"),
     flow("prometheus", "node-exporter", 9100, "scrape"),
     flow("prometheus", "kube-state-metrics", 8080, "scrape"),
+    flow("prometheus", GPU_EXPORTER, GPU_EXPORTER_PORT, "scrape"),
     flow("drift-check", "prometheus", 9090, "live feature counts"),
     flow("smoke", "model", 8000, "golden rows, before a slot may have traffic"),
     flow("analysis", "model", 8000, "probes, where clients send too little to judge by"),
@@ -78,6 +84,7 @@ def ingress_flows(flows: Iterable[Flow] = FLOWS) -> list[Flow]:
     return [flow for flow in flows if flow.target not in EXTERNAL]
 
 
-def egress_flows(flows: Iterable[Flow] = FLOWS, *, webhook: bool) -> list[Flow]:
-    """Flows that start in a pod of ours; the webhook's only when there is one."""
-    return [flow for flow in flows if flow.source not in EXTERNAL and (webhook or flow.target != WEBHOOK)]
+def egress_flows(flows: Iterable[Flow] = FLOWS, *, webhook: bool, gpu_exporter: bool = False) -> list[Flow]:
+    """Flows that start in a pod of ours; the webhook's and the GPU exporter's only when there is one."""
+    closed = {target for target, there in ((WEBHOOK, webhook), (GPU_EXPORTER, gpu_exporter)) if not there}
+    return [flow for flow in flows if flow.source not in EXTERNAL and flow.target not in closed]

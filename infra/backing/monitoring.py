@@ -1,7 +1,7 @@
 """Prometheus and Alertmanager, configured from the files in `infra/monitoring`, and the exporters they watch with."""
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import pulumi
 from pulumi_kubernetes.core.v1 import PodSpecArgs, Secret, Service
@@ -23,6 +23,7 @@ from infra.backing.pods import (
 from infra.backing.pushes import Pushgateway, PushgatewayArgs
 from infra.backing.workloads import Exposure, Identity, claim, config, deployment, scrape_service, service
 from infra.config_reader import size_bytes
+from infra.gpu_settings import ExporterSettings
 from infra.names import SLOTS, Slot
 
 PROMETHEUS_PORT: Final = 9090
@@ -53,11 +54,15 @@ class MonitoringArgs:
     namespace: pulumi.Input[str]
     stack: str
     """Becomes the label `stack` of every alert."""
+    namespace_name: str
+    """As text: of all GPUs that an exporter measures only those of this namespace's pods are kept."""
     image: pulumi.Input[str]
     """`images/prometheus`, by digest."""
     state_metrics_image: pulumi.Input[str]
     """`images/kube-state-metrics`, by digest."""
     accounts: Accounts
+    gpu_exporter: ExporterSettings | None = None
+    """None: no GPU is watched."""
     storage: str = "10Gi"
     storage_class: str = ""
     retention_days: int = 15
@@ -144,8 +149,11 @@ class Monitoring(pulumi.ComponentResource):
 
     def _prometheus(self, args: MonitoringArgs) -> tuple[Service, pulumi.Output[str]]:
         of = Identity(name="prometheus", component=_COMPONENT, namespace=args.namespace, parent=self)
-        settings = config(of, "config", monitoring_files.prometheus_files())
-        rules = config(of, "rules", monitoring_files.rule_files(args.runbook_base))
+        exporter, jobs = args.gpu_exporter, list[dict[str, Any]]()
+        if exporter is not None:
+            jobs.append(monitoring_files.gpu_job(exporter.service, exporter.namespace, args.namespace_name))
+        settings = config(of, "config", monitoring_files.prometheus_files(jobs))
+        rules = config(of, "rules", monitoring_files.rule_files(args.runbook_base, gpu=exporter is not None))
         data = claim(of, args.storage, args.storage_class)
         pod = _prometheus_pod(args, settings.metadata.name, rules.metadata.name, data.metadata.name)
         server = deployment(of, pod)

@@ -5,31 +5,70 @@ between stacks: where the runbooks are, and who is notified.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
+from infra.backing.flows import GPU_EXPORTER_PORT
+
 DIRECTORY: Final = Path(__file__).parents[1] / "monitoring"
+
+GPU_RULES: Final = "gpu.yml"
+GPU_METRICS: Final = "DCGM_FI_DEV_(FB_FREE|FB_USED|GPU_TEMP|GPU_UTIL|POWER_USAGE|XID_ERRORS)"
+"""What is kept of the exporter's hundred metrics: by these a person sees whether a GPU works, and how hard."""
 
 _RUNBOOK: Final = re.compile(r"^(\s*runbook_url: )(docs/runbooks/)", re.MULTILINE)
 
 
-def prometheus_files(directory: Path = DIRECTORY) -> dict[str, str]:
-    """Prometheus' own configuration: file name -> content."""
-    return {"prometheus.yml": (directory / "config/prometheus.yml").read_text(encoding="utf-8")}
+def prometheus_files(jobs: Sequence[Mapping[str, Any]] = (), directory: Path = DIRECTORY) -> dict[str, str]:
+    """Prometheus' own configuration: file name -> content.
+
+    Args:
+        jobs: Scrape jobs that only this stack has.
+        directory: Where `config/` is.
+    """
+    text = (directory / "config/prometheus.yml").read_text(encoding="utf-8")
+    if jobs:
+        content: dict[str, Any] = yaml.safe_load(text)
+        content["scrape_configs"] += jobs
+        text = yaml.safe_dump(content, sort_keys=False)
+    return {"prometheus.yml": text}
 
 
-def rule_files(runbook_base: str, directory: Path = DIRECTORY) -> dict[str, str]:
+def gpu_job(service: str, space: str, ours: str) -> dict[str, Any]:
+    """The scrape job for the cluster's DCGM exporter.
+
+    Args:
+        service: Its Service; where that is headless, its name stands for every exporter.
+        space: The namespace that this is in.
+        ours: The namespace whose pods' GPUs are kept; those of others are not our business.
+    """
+    return {
+        "job_name": "dcgm",
+        # The exporter's own labels name the pod that has the GPU.
+        "honor_labels": True,
+        "dns_sd_configs": [
+            {"names": [f"{service}.{space}"], "type": "A", "port": GPU_EXPORTER_PORT, "refresh_interval": "30s"}
+        ],
+        "metric_relabel_configs": [
+            {"source_labels": ["namespace"], "regex": ours, "action": "keep"},
+            {"source_labels": ["__name__"], "regex": GPU_METRICS, "action": "keep"},
+        ],
+    }
+
+
+def rule_files(runbook_base: str, directory: Path = DIRECTORY, *, gpu: bool = False) -> dict[str, str]:
     """The alert rules: file name -> content.
 
     Args:
         runbook_base: Put before `docs/runbooks/`, such as `https://HOST/OWNER/REPO/blob/main/`; empty leaves the path
             inside the repository.
         directory: Where `rules/` is.
+        gpu: With the rules about GPUs.
     """
-    found = sorted((directory / "rules").glob("*.yml"))
+    found = sorted(path for path in (directory / "rules").glob("*.yml") if gpu or path.name != GPU_RULES)
     return {path.name: with_runbook_base(path.read_text(encoding="utf-8"), runbook_base) for path in found}
 
 

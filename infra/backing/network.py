@@ -4,7 +4,7 @@ The local cluster's CNI (the plain bridge) does not enforce NetworkPolicies: the
 nothing in this repository claims otherwise. They are written for a CNI that enforces them; see docs/network.md.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,7 +21,7 @@ from pulumi_kubernetes.networking.v1 import (
 )
 
 from infra import names
-from infra.backing.flows import API_SERVER, FLOWS, OUTSIDE, WEBHOOK, Flow, egress_flows, ingress_flows
+from infra.backing.flows import API_SERVER, FLOWS, GPU_EXPORTER, OUTSIDE, WEBHOOK, Flow, egress_flows, ingress_flows
 
 PRIVATE_CIDRS: Final = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
 """RFC 1918: where cluster DNS and API servers are, whoever runs the cluster."""
@@ -40,6 +40,8 @@ class NetworkArgs:
     """Who may call from outside the namespace; empty: anyone who can reach the Service."""
     webhook_cidrs: tuple[str, ...] = ()
     """Where Alertmanager's receiver is; empty: none."""
+    gpu_exporter: tuple[str, Mapping[str, str]] | None = None
+    """Namespace and labels of the DCGM exporter's pods; None: it is not scraped."""
 
 
 def policies(
@@ -50,7 +52,7 @@ def policies(
     specs = {"default-deny": _deny(), "dns": _dns(args)}
     for flow in ingress_flows(allowed):
         specs[f"{flow.name}-in"] = _ingress(flow, args)
-    for flow in egress_flows(allowed, webhook=bool(args.webhook_cidrs)):
+    for flow in egress_flows(allowed, webhook=bool(args.webhook_cidrs), gpu_exporter=args.gpu_exporter is not None):
         specs[f"{flow.name}-out"] = _egress(flow, args)
     return [
         NetworkPolicy(
@@ -72,9 +74,7 @@ def _deny() -> NetworkPolicySpecArgs:
 
 
 def _dns(args: NetworkArgs) -> NetworkPolicySpecArgs:
-    kube_system = NetworkPolicyPeerArgs(
-        namespace_selector=LabelSelectorArgs(match_labels={"kubernetes.io/metadata.name": "kube-system"}),
-    )
+    kube_system = NetworkPolicyPeerArgs(namespace_selector=_space("kube-system"))
     return NetworkPolicySpecArgs(
         pod_selector=LabelSelectorArgs(),
         policy_types=["Egress"],
@@ -102,6 +102,8 @@ def _egress(flow: Flow, args: NetworkArgs) -> NetworkPolicySpecArgs:
         to, ports = _blocks(args.api_server_cidrs), [*_ports(flow.port), *_ports(443)]
     elif flow.target == WEBHOOK:
         to, ports = _blocks(args.webhook_cidrs), _ports(flow.port)
+    elif flow.target == GPU_EXPORTER and args.gpu_exporter is not None:
+        to, ports = [_elsewhere(*args.gpu_exporter)], _ports(flow.port)
     else:
         to, ports = [_pods(flow.target)], _ports(flow.port)
     return NetworkPolicySpecArgs(
@@ -117,6 +119,16 @@ def _selector(name: str) -> LabelSelectorArgs:
 
 def _pods(name: str) -> NetworkPolicyPeerArgs:
     return NetworkPolicyPeerArgs(pod_selector=_selector(name))
+
+
+def _elsewhere(space: str, pods: Mapping[str, str]) -> NetworkPolicyPeerArgs:
+    """Pods of another namespace."""
+    selector = LabelSelectorArgs(match_labels=dict(pods))
+    return NetworkPolicyPeerArgs(namespace_selector=_space(space), pod_selector=selector)
+
+
+def _space(name: str) -> LabelSelectorArgs:
+    return LabelSelectorArgs(match_labels={"kubernetes.io/metadata.name": name})
 
 
 def _blocks(cidrs: Sequence[str]) -> list[NetworkPolicyPeerArgs]:

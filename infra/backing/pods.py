@@ -4,8 +4,8 @@ Pure builders of `*Args`: no resource is registered here. The platform component
 them, so a rule of the policy pack is met in one place or broken in one place.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 import pulumi
@@ -27,6 +27,7 @@ from pulumi_kubernetes.core.v1 import (
     SeccompProfileArgs,
     SecretVolumeSourceArgs,
     SecurityContextArgs,
+    TolerationArgs,
     TopologySpreadConstraintArgs,
     VolumeArgs,
     VolumeMountArgs,
@@ -48,20 +49,34 @@ class Resources:
     ephemeral_request: str = "32Mi"
     ephemeral_limit: str = "256Mi"
 
-    def args(self) -> ResourceRequirementsArgs:
-        """The same as a `resources` block."""
+    def args(self, devices: Mapping[str, str] | None = None) -> ResourceRequirementsArgs:
+        """The same as a `resources` block; `devices` are extended resources, whose limit must be their request."""
         return ResourceRequirementsArgs(
             requests={
                 "cpu": self.cpu_request,
                 "memory": self.memory_request,
                 "ephemeral-storage": self.ephemeral_request,
+                **(devices or {}),
             },
             limits={
                 "cpu": self.cpu_limit,
                 "memory": self.memory_limit,
                 "ephemeral-storage": self.ephemeral_limit,
+                **(devices or {}),
             },
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    """The nodes that a pod may run on, and how they run it."""
+
+    node_selector: Mapping[str, str] = field(default_factory=dict)
+    tolerations: Sequence[TolerationArgs] = ()
+    runtime_class: str = ""
+
+
+ANYWHERE: Final = Placement()
 
 
 def security_context() -> SecurityContextArgs:
@@ -105,6 +120,7 @@ def container(  # noqa: PLR0913  (a container has this many independent parts; a
     readiness: ProbeArgs | None = None,
     liveness: ProbeArgs | None = None,
     lifecycle: LifecycleArgs | None = None,
+    devices: Mapping[str, str] | None = None,
 ) -> ContainerArgs:
     """One restricted container; `image` is by digest, `command` and `args` replace the image's own.
 
@@ -121,7 +137,7 @@ def container(  # noqa: PLR0913  (a container has this many independent parts; a
         env=[EnvVarArgs(name=key, value=value) for key, value in sorted((env or {}).items())],
         ports=[ContainerPortArgs(name=key, container_port=port) for key, port in (ports or {}).items()],
         volume_mounts=list(mounts),
-        resources=resources.args(),
+        resources=resources.args(devices),
         security_context=security_context(),
         startup_probe=startup,
         readiness_probe=readiness,
@@ -142,6 +158,7 @@ def pod_spec(  # noqa: PLR0913  (all keyword-only, one per part of a pod)
     restart_policy: str | None = None,
     token: bool = False,
     spread_over_nodes: dict[str, str] | None = None,
+    placement: Placement = ANYWHERE,
 ) -> PodSpecArgs:
     """One restricted pod.
 
@@ -154,6 +171,7 @@ def pod_spec(  # noqa: PLR0913  (all keyword-only, one per part of a pod)
         restart_policy: `Never` for Jobs; None leaves the workload's default.
         token: True mounts the account's token. Only what reads the Kubernetes API needs it.
         spread_over_nodes: Selector of pods to spread over nodes where there are several.
+        placement: The nodes that it may run on.
     """
     return PodSpecArgs(
         service_account_name=service_account,
@@ -166,6 +184,9 @@ def pod_spec(  # noqa: PLR0913  (all keyword-only, one per part of a pod)
         termination_grace_period_seconds=grace_s,
         restart_policy=restart_policy,
         topology_spread_constraints=_spread(spread_over_nodes) if spread_over_nodes else None,
+        node_selector=dict(placement.node_selector) or None,
+        tolerations=list(placement.tolerations) or None,
+        runtime_class_name=placement.runtime_class or None,
     )
 
 

@@ -5,9 +5,11 @@ checkout.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import pulumi
 
@@ -15,6 +17,8 @@ from infra.backing.images import context
 from infra.settings import Settings
 from ml.errors import ConfigError, PipelineError
 from ml.release.context import assemble
+
+SERVING_LOCK: Final = "images/serving/requirements.txt"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +56,8 @@ def prepare(root: Path, settings: Settings) -> Contexts:
                 continue
             serving[held.release] = _relative(root, folder)
     base = _base(root, problems) if platform or serving else None
+    if serving and settings.gpu.enabled:
+        _require_cuda(root, problems)
     if problems:
         raise pulumi.RunError("\n".join(problems))
     return Contexts(base=base, platform=platform, serving=serving)
@@ -63,6 +69,15 @@ def _base(root: Path, problems: list[str]) -> str:
         message = "the base image needs images/base/rootfs.tar, and it is not there"
         problems.append(str(ConfigError("ML-CONF-004", message, "make up, which makes it")))
     return _relative(root, folder)
+
+
+def _require_cuda(root: Path, problems: list[str]) -> None:
+    """The server would refuse to start without it, minutes later; an image by digest is only asked there."""
+    lock = root / SERVING_LOCK
+    if re.search(r"^onnxruntime-gpu==", lock.read_text(encoding="utf-8"), re.MULTILINE) is None:
+        message = f"ml-pipeline:gpu.enabled: got True, and {SERVING_LOCK} names no onnxruntime-gpu"
+        fix = "see docs/serving.md#on-gpus, or pulumi config set --path gpu.enabled false"
+        problems.append(str(ConfigError("ML-CONF-006", message, fix)))
 
 
 def _relative(root: Path, folder: Path) -> str:

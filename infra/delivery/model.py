@@ -105,6 +105,7 @@ class Model(pulumi.ComponentResource):
                 occupied_gate=occupied_hook(
                     OccupiedSlotGate(objects=objects, slot=slot, routed=settings.canary.enabled)
                 ),
+                gpu=settings.gpu,
             ),
             pulumi.ResourceOptions(parent=self),
         )

@@ -34,7 +34,9 @@ from pulumi_kubernetes.policy.v1 import PodDisruptionBudget, PodDisruptionBudget
 
 from infra.autoscaling_settings import AutoscalingSettings
 from infra.backing.pods import Resources, container, http_probe, mount, pod_spec, scratch, secret_volume
+from infra.delivery import gpu
 from infra.delivery.autoscaler import autoscaler_spec
+from infra.gpu_settings import GpuSettings
 from infra.names import (
     API_KEY_HASHES_FILE,
     API_KEYS_MOUNT,
@@ -92,6 +94,7 @@ class ModelSlotArgs:
     """Runs before the Deployment is created or changed."""
     occupied_gate: pulumi.ResourceHook
     """Runs before it is changed."""
+    gpu: GpuSettings = field(default_factory=GpuSettings)
     shadow: ShadowSettings = field(default_factory=ShadowSettings)
 
 
@@ -118,6 +121,7 @@ class ModelSlot(pulumi.ComponentResource):
             image=args.image,
             environment=_environment(args),
             resources=asdict(args.resources),
+            **gpu.hashed(args.gpu),
         ).apply(_hash)
         deployment = self._deployment(name, args, account.metadata.name)
         self._service(name, args)
@@ -235,6 +239,7 @@ def _pod(args: ModelSlotArgs, account: pulumi.Input[str]) -> PodSpecArgs:
         readiness=http_probe("/ready", "http", period_s=2, timeout_s=5, failures=5),
         liveness=http_probe("/health", "http", period_s=10, timeout_s=5, failures=6),
         lifecycle=LifecycleArgs(pre_stop=LifecycleHandlerArgs(sleep=SleepActionArgs(seconds=PRE_STOP_S))),
+        devices=gpu.devices(args.gpu),
     )
     return pod_spec(
         service_account=account,
@@ -242,6 +247,7 @@ def _pod(args: ModelSlotArgs, account: pulumi.Input[str]) -> PodSpecArgs:
         volumes=[secret_volume("keys", args.key_hashes_secret), scratch("tmp")],
         grace_s=GRACE_S,
         spread_over_nodes=selector(MODEL, args.slot),
+        placement=gpu.placement(args.gpu),
     )
 
 
@@ -254,6 +260,7 @@ def _environment(args: ModelSlotArgs) -> dict[str, pulumi.Input[str]]:
         "DRAIN_SECONDS": str(DRAIN_S),
         "GRACE_SECONDS": str(FINISH_S),
         "CONNECTION_AGE_SECONDS": str(CONNECTION_AGE_S),
+        **gpu.environment(args.gpu),
         **_mirror(args),
     }
 

@@ -30,7 +30,7 @@ def main() -> int:
         settings = from_environment(os.environ)
         event(logger, logging.INFO, "starting", release=settings.model_version, model_dir=settings.model_dir)
         keys = None if settings.api_keys_file is None else KeyRing(settings.api_keys_file)
-        bundle = load(settings.model_dir, settings.model_version)
+        bundle = load(settings.model_dir, settings.model_version, settings.provider)
         app = App(
             bundle,
             keys=keys,
@@ -53,6 +53,7 @@ def main() -> int:
         digest=bundle.record["digest"],
         address=f"{settings.host}:{settings.port}",
         keys=keys is not None,
+        nodes=dict(bundle.model.nodes),
         monitoring_endpoint=settings.monitoring_endpoint,
         seconds=round(time.perf_counter() - started, 3),
     )

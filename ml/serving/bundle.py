@@ -14,6 +14,7 @@ import numpy as np
 from ml.errors import ConfigError, GateError
 from ml.release import record as records
 from ml.serving.model import Model
+from ml.serving.runtime import Provider
 from ml.serving.spec import parse
 
 WARM_ROWS = (1, 2, 8, 64)
@@ -37,15 +38,17 @@ class Bundle:
         return None if value is None else float(value)
 
 
-def load(directory: Path, release: str) -> Bundle:
+def load(directory: Path, release: str, provider: Provider = "cpu") -> Bundle:
     """Read, verify, load and prove a release.
 
     Args:
         directory: Holds `record.json`, `model.onnx` and `serving.json`.
         release: The id that the record must carry.
+        provider: What runs the model.
 
     Raises:
-        ConfigError: `ML-SERVE-002` a file cannot be read, `ML-SERVE-004` it is another release.
+        ConfigError: `ML-SERVE-002` a file cannot be read, `ML-SERVE-004` it is another release, `ML-SERVE-012` and
+            `-013` what is to run the model is not there, or has nothing to do.
         GateError: `ML-SERVE-003` the evidence does not verify, `ML-SERVE-005` to `-009` the model is not usable.
     """
     raw, onnx, serving = (_read(directory / name) for name in ("record.json", "model.onnx", "serving.json"))
@@ -54,7 +57,7 @@ def load(directory: Path, release: str) -> Bundle:
     if record["release"] != release:
         message = f"MODEL_VERSION={release!r}: {directory} holds release {record['release']!r}"
         raise ConfigError("ML-SERVE-004", message, "set MODEL_VERSION to the release in the image")
-    model = Model(parse(serving), onnx)
+    model = Model(parse(serving), onnx, provider)
     model.check_golden()
     width = len(model.spec.features)
     golden = model.encoder.array(model.encoder.check(model.spec.golden.rows))

@@ -9,26 +9,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
-from onnxruntime.capi import onnxruntime_pybind11_state as ort
 
 from ml.data.transform import Transform, resolve
 from ml.errors import GateError
 from ml.serving.encoder import Encoder
+from ml.serving.runtime import SESSION_FAULTS, Provider, open_runtime
 from ml.serving.spec import Spec
 
 GOLDEN_TOLERANCE = 1e-5
 """Largest difference of a golden probability or number, absolute and relative: float32 on another CPU, not drift."""
 
-SESSION_FAULTS = (
-    ort.Fail,
-    ort.InvalidArgument,
-    ort.InvalidGraph,
-    ort.InvalidProtobuf,
-    ort.NotImplemented,
-    ort.RuntimeException,
-)
 MODEL_FAULTS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError, *SESSION_FAULTS)
 """What a transform or the runtime may raise on rows: costs the request, never the server."""
 
@@ -50,11 +41,12 @@ class Output:
 class Model:
     """Predicts for one release. Not thread safe; one event loop or one batch job owns it."""
 
-    def __init__(self, spec: Spec, onnx: bytes) -> None:
+    def __init__(self, spec: Spec, onnx: bytes, provider: Provider = "cpu") -> None:
         self.spec = spec
         self.encoder = Encoder(spec.features)
         self._transform = _transform(spec.transform)
-        self._session = _session(onnx)
+        runtime = open_runtime(onnx, provider)
+        self._session, self.nodes = runtime.session, runtime.nodes
         self._inputs, self._outputs = _names(self._session, spec)
         self._classes = spec.classes or []
         self._threshold = 0.5 if spec.threshold is None else spec.threshold  # spec.py: binary always has one
@@ -113,19 +105,6 @@ def _transform(path: str | None) -> Transform:
         return resolve(path)
     except (ImportError, ValueError) as error:
         raise GateError("ML-SERVE-009", f"transform {path!r}: {error}", "put its module into the image") from error
-
-
-def _session(onnx: bytes) -> Any:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.enable_cpu_mem_arena = False  # rows are small; the arena only grows the pod
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
-    except SESSION_FAULTS as error:
-        raise GateError("ML-SERVE-006", f"model.onnx does not load: {error}", "create the release again") from error
 
 
 def _names(session: Any, spec: Spec) -> tuple[str, Sequence[str]]:

@@ -9,6 +9,7 @@ from ml.errors import ConfigError
 from ml.serving.app import Load
 from ml.serving.payloads import PayloadSettings
 from ml.serving.pool import Limits
+from ml.serving.runtime import PROVIDERS, Provider
 from ml.serving.shadow import ShadowSettings
 from ml.serving.shadow_line import Address
 
@@ -40,6 +41,7 @@ class Settings:
     shadow: ShadowSettings | None
     drain_s: float
     grace_s: float
+    provider: Provider
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
@@ -62,6 +64,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         shadow=_shadow(environment, problems),
         drain_s=_number(environment, "DRAIN_SECONDS", (DRAIN_S, 0, 600), problems),
         grace_s=_number(environment, "GRACE_SECONDS", (GRACE_S, 0, 600), problems),
+        provider=_provider(environment, problems),
     )
     if problems:
         raise ConfigError("ML-SERVE-001", "; ".join(problems), "set the variables and start again")
@@ -127,6 +130,15 @@ def _payloads(environment: Mapping[str, str], problems: list[str]) -> PayloadSet
     return PayloadSettings(
         path=Path(path), share=share, redacted=frozenset(name.strip() for name in names if name.strip())
     )
+
+
+def _provider(environment: Mapping[str, str], problems: list[str]) -> Provider:
+    named = environment.get("EXECUTION_PROVIDER", "cpu")
+    for one in PROVIDERS:
+        if named == one:
+            return one
+    problems.append(f"EXECUTION_PROVIDER={named!r}: must be {' or '.join(map(repr, PROVIDERS))}")
+    return "cpu"
 
 
 def _shadow(environment: Mapping[str, str], problems: list[str]) -> ShadowSettings | None:

@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
+from infra.delivery.contexts import SERVING_LOCK
 from tests.infra.checkout import Checkout, whole_program
 from tests.infra.engine import Deploy, Deployed
+
+CUDA = "onnxruntime-gpu==1.32.0 \\\n    --hash=sha256:00\n"
 
 
 class Recordings:
@@ -29,6 +32,7 @@ class Recordings:
         *,
         blue: str | None = "flights-0001",
         green: str | None = None,
+        cuda: bool = False,
         stack: str = "staging",
         preview: bool = False,
         **config: str,
@@ -39,14 +43,15 @@ class Recordings:
             deploy: Runs it.
             blue: The release in that slot; None leaves it empty.
             green: The same.
+            cuda: Whether the serving image's lock file has CUDA.
             stack: Name of the stack.
             preview: Whether outputs are unknown, as in `pulumi preview`.
             config: More of the stack's configuration, as text or JSON text.
         """
-        key = (blue, green, stack, preview, *sorted(config.items()))
+        key = (blue, green, cuda, stack, preview, *sorted(config.items()))
         if key not in self._runs:
             held = {slot: release for slot, release in (("blue", blue), ("green", green)) if release is not None}
-            checkout = self._checkout(held)
+            checkout = self._checkout(held, cuda=cuda)
             slots = json.dumps({slot: {"release": release} for slot, release in held.items()})
             with pytest.MonkeyPatch.context() as patch:
                 checkout.stand_in(patch)
@@ -55,11 +60,14 @@ class Recordings:
             self._runs[key] = done
         return self._runs[key]
 
-    def _checkout(self, held: Mapping[str, str]) -> Checkout:
-        key = tuple(held.items())
+    def _checkout(self, held: Mapping[str, str], *, cuda: bool) -> Checkout:
+        key = (*held.items(), cuda)
         if key not in self._checkouts:
             checkout = Checkout(self._new_folder())
             for release in held.values():
                 checkout.release(release)
+            if cuda:
+                with (checkout.root / SERVING_LOCK).open("a") as lock:
+                    lock.write(CUDA)
             self._checkouts[key] = checkout
         return self._checkouts[key]

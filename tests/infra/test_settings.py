@@ -15,6 +15,7 @@ from infra.config_reader import cpu_cores, size_bytes
 from infra.names import PLATFORM_IMAGES
 from infra.settings import Settings, load_settings, parse
 from ml.errors import ConfigError
+from tests.infra.test_gpu_settings import BAD_GPU
 
 ROOT = Path(__file__).parents[2]
 DIGEST = f"127.0.0.1:5000/ml-pipeline/serving@sha256:{'a' * 64}"
@@ -163,6 +164,7 @@ BAD = {
         {"size": "much"},
         {"name": "x"},
     ],
+    "gpu": BAD_GPU,
     "shadow": [{"enabled": "yes"}, {"share": 0}, {"share": 1.01}, {"share": "all"}, {"shares": 0.5}, "on"],
     "canary": [
         {"weight": 5},

@@ -11,6 +11,7 @@ from tests.meta.tree import ROOT, closure, files, python, source, within
 # Decide from values alone: no engine, no tracking server, no network, no clock, no randomness of their own.
 PURE = (
     "infra/key_hashes.py",
+    "infra/gpu_settings.py",
     "infra/names.py",
     "infra/slots.py",
     "ml/data/schema.py",

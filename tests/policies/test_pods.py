@@ -149,6 +149,33 @@ def test_an_ephemeral_container_needs_no_bounds_for_kubernetes_gives_it_none(ana
     assert analyze(POLICY, DEPLOYMENT, {"spec": {"template": pod}}) == []
 
 
+def with_gpu(pod):
+    pod["spec"] |= {
+        "nodeSelector": {"nvidia.com/gpu.present": "true"},
+        "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
+        "runtimeClassName": "nvidia",
+    }
+    for part in pod["spec"]["containers"][0]["resources"].values():
+        part["nvidia.com/gpu"] = "1"
+    return pod
+
+
+def test_a_gpu_asked_for_as_a_resource_is_allowed(analyze, make_pod, of_every_kind):
+    kind, place = of_every_kind
+
+    assert analyze(POLICY, kind, place(with_gpu(make_pod()))) == []
+
+
+def test_a_gpu_got_in_another_way_or_at_the_price_of_a_rule_is_not(analyze, make_pod):
+    by_path, privileged, unbounded = (with_gpu(make_pod()) for _ in range(3))
+    put(by_path["spec"], ["volumes"], [{"name": "gpu", "hostPath": {"path": "/dev/nvidia0"}}])
+    put(privileged["spec"]["containers"][0], path_of("securityContext.privileged"), True)
+    put(unbounded["spec"]["containers"][0], path_of("resources.limits.memory"), DELETE)
+
+    for pod in (by_path, privileged, unbounded):
+        assert len(analyze(POLICY, DEPLOYMENT, {"spec": {"template": pod}})) == 1
+
+
 def test_what_the_pod_says_holds_for_its_containers_and_a_container_may_not_undo_it(analyze, make_pod):
     pod = make_pod()
     context = pod["spec"]["containers"][0]["securityContext"]

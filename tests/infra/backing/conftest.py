@@ -67,6 +67,7 @@ def build_monitoring(walls: Namespace, webhook_url: str, runbook_base: str) -> N
         MonitoringArgs(
             namespace=walls.namespace,
             stack="staging",
+            namespace_name="ml-staging",
             image=image("prometheus"),
             state_metrics_image=image("kube-state-metrics"),
             accounts=Accounts(

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
+from infra.backing.monitoring_files import gpu_job, prometheus_files, rule_files
+
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[3]
@@ -59,6 +61,22 @@ def test_the_rules_do_what_their_tests_say() -> None:
 
 def test_prometheus_accepts_its_configuration_and_rules() -> None:
     done = promtool("check", "config", MONITORING / "config/prometheus.yml")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{len(RULES)} rule files found" in done.stdout
+
+
+def test_prometheus_accepts_the_job_for_gpus_as_well(tmp_path: Path) -> None:
+    files = {
+        "config": prometheus_files([gpu_job("nvidia-dcgm-exporter", "gpu-operator", "ml-staging")]),
+        "rules": rule_files("", gpu=True),
+    }
+    for folder, contents in files.items():
+        (tmp_path / folder).mkdir()
+        for name, text in contents.items():
+            (tmp_path / folder / name).write_text(text)
+
+    done = promtool("check", "config", tmp_path / "config/prometheus.yml")
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{len(RULES)} rule files found" in done.stdout
