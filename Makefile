@@ -9,7 +9,7 @@ export PYTHONPYCACHEPREFIX := $(CURDIR)/.build/pycache
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up test setup check fmt fast integration properties e2e e2e-search e2e-retraining e2e-switches e2e-degraded e2e-kills e2e-batch rollback-drill preview down clean lock bench bench-drift bench-serving bench-gate bench-scores bench-data bench-batch fuzz workflow e2e-capacity e2e-shadow
+.PHONY: help up test setup check fmt fast integration properties e2e e2e-search e2e-retraining e2e-switches e2e-degraded e2e-kills e2e-batch rollback-drill faults faults-smoke preview down clean lock bench bench-drift bench-serving bench-gate bench-scores bench-data bench-batch fuzz workflow e2e-capacity e2e-shadow
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 18
@@ -38,8 +38,16 @@ integration: setup  ## the real Pulumi CLI, MLflow and promtool on this machine,
 properties: setup  ## every property with a thousand examples and more, drawn anew each time; some 20 min
 	MLP_EXAMPLES=1000 $(BIN)/pytest -q -n 2 --dist loadfile -m "hypothesis and not e2e"
 
-e2e: setup       ## the walk from make up to rollback on a cluster of its own (pauses a running one and resumes it)
-	$(BIN)/pytest -q -x -m e2e --durations 10 tests/e2e/test_walk.py tests/toolchain/cluster
+e2e: setup       ## on a cluster of its own: the walk from make up to rollback, then faults (pauses a running one)
+	MLP_FAULTS_RUNS=2 $(BIN)/pytest -q -x -m "e2e and smoke" --durations 10 \
+		tests/toolchain/cluster tests/e2e/test_walk.py tests/e2e/matrix
+
+faults: setup    ## every row of the fault matrix that is ours, on a cluster of its own; some 3 hours
+	$(BIN)/pytest -q -s -m e2e tests/e2e/matrix tests/e2e/test_degraded.py tests/e2e/test_kills.py; \
+	$(BIN)/python -m tests.e2e.matrix
+
+faults-smoke: setup  ## the rows that are quick, each a few times; also part of `make e2e`
+	MLP_FAULTS_RUNS=2 $(BIN)/pytest -q -x -s -m "e2e and smoke" tests/e2e/matrix
 
 e2e-search: setup  ## a search in the cluster whose worker is killed; some 15 min, not part of `make test`
 	$(BIN)/pytest -q -x -m e2e --durations 10 tests/e2e/test_search.py

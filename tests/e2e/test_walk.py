@@ -28,7 +28,7 @@ from tests.e2e.reads import (
 )
 from tests.e2e.traffic import Traffic, predict
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.smoke]
 
 LIVE_PORT, PROD_LIVE_PORT = 30080, 31080
 FIRST, SECOND = "flights-0001", "flights-0002"

@@ -3,18 +3,19 @@
 Times are the server's deadlines, not a machine's speed; `make bench-serving` measures speed.
 """
 
-import contextlib
 import hashlib
-import socket
-import threading
+import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 
+from ml.serving.http import MAX_BODY_BYTES
+from tests.ml.serving import rude
 from tests.ml.serving.client import KEY
 from tests.ml.serving.process import Server
 from tests.ml.serving.releases import make_release
@@ -23,7 +24,6 @@ pytestmark = pytest.mark.integration
 
 ROW = {"features": [5.1, 3.5, 1.4, 0.2]}
 HEADERS = {"X-API-Key": KEY}
-HEAD = f"POST /predict HTTP/1.1\r\nHost: x\r\nX-API-Key: {KEY}\r\n"
 SLOW = 200
 DEADLINE_S = 1.5
 UPLOADS = 32
@@ -40,88 +40,55 @@ def server(tmp_path: Path, keys_file: Path) -> Iterator[Server]:
 
 
 def test_two_hundred_sockets_that_trickle_are_closed_at_the_deadline_and_hurt_nobody(server: Server) -> None:
-    starts = (HEAD, f"{HEAD}Content-Length: 500\r\n\r\n{{")
-    opened = time.monotonic()
-    slow = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(SLOW)]
-    for index, client in enumerate(slow):
-        client.sendall(starts[index % 2].encode())
-    gone: dict[int, float] = {}
     healthy: list[int] = []
-    with httpx.Client(base_url=server.url, headers=HEADERS) as client:
-        while len(gone) < SLOW and time.monotonic() < opened + DEADLINE_S + 5:
+    with (
+        httpx.Client(base_url=server.url, headers=HEADERS) as client,
+        rude.Trickle(server.port, KEY, SLOW) as trickle,
+        ThreadPoolExecutor(1) as beside,
+    ):
+        slow = beside.submit(trickle.go_on, DEADLINE_S + 5, 0.05)
+        while not slow.done():
             healthy.append(client.post("/predict", json=ROW).status_code)
-            _trickle(slow, gone, opened)
+        slow.result()
+        kept = [one.closed_s for one in trickle.slow if one.closed_s is not None]
+        answers = {one.status[:12] for one in trickle.slow}
 
-    assert len(gone) == SLOW
-    assert min(gone.values()) >= DEADLINE_S - 0.1
-    assert max(gone.values()) <= DEADLINE_S + 2.5  # the sweep, the lingering, and a busy machine
+    assert len(kept) == SLOW
+    assert min(kept) >= DEADLINE_S - 0.1
+    assert max(kept) <= DEADLINE_S + 2.5  # the sweep, the lingering, and a busy machine
+    assert answers == {"HTTP/1.1 408"}
     assert set(healthy) == {200}
     assert len(healthy) > 20
     series = httpx.get(f"{server.url}/metrics").text
     assert f'ml_prediction_errors_total{{reason="timeout",version="iris-0001"}} {SLOW}' in series
 
 
-def _trickle(slow: list[socket.socket], gone: dict[int, float], opened: float) -> None:
-    """A byte from each that is still open; when each was told to go away."""
-    for index, client in enumerate(slow):
-        if index in gone:
-            continue
-        try:
-            client.sendall(b"x")
-            client.setblocking(False)
-            answer = client.recv(4096)
-        except BlockingIOError:
-            client.setblocking(True)
-        except OSError:
-            gone[index] = time.monotonic() - opened
-        else:
-            assert answer.startswith(b"HTTP/1.1 408")
-            gone[index] = time.monotonic() - opened
-            client.close()
-
-
-def _declared(client: socket.socket) -> None:
-    client.sendall(f"{HEAD}Content-Length: {UPLOAD_BYTES}\r\n\r\n".encode())
-    for _ in range(UPLOAD_BYTES // 65536):
-        client.sendall(b" " * 65536)
-
-
-def _chunked(client: socket.socket) -> None:
-    client.sendall(f"{HEAD}Transfer-Encoding: chunked\r\n\r\n".encode())
-    for _ in range(UPLOAD_BYTES // 65536):
-        client.sendall(b"10000\r\n" + b" " * 65536 + b"\r\n")
-
-
-@pytest.mark.parametrize("upload", [_declared, _chunked])
-def test_large_bodies_get_their_refusal_and_bound_the_memory(
-    server: Server, upload: Callable[[socket.socket], None]
-) -> None:
+@pytest.mark.parametrize("form", [rude.declared, rude.chunked])
+def test_large_bodies_get_their_refusal_and_bound_the_memory(server: Server, form: rude.Form) -> None:
     process = psutil.Process(server.process.pid)
     httpx.post(f"{server.url}/predict", json=ROW, headers=HEADERS).raise_for_status()
     before = process.memory_info().rss
-    answers: list[bytes] = []
-
-    def client() -> None:
-        with socket.create_connection(("127.0.0.1", server.port)) as connection:
-            with contextlib.suppress(OSError):  # the server may have closed before all is sent
-                upload(connection)
-            answers.append(connection.recv(65536))
-
-    threads = [threading.Thread(target=client) for _ in range(UPLOADS)]
     peak, healthy = before, []
     # Made before: it takes longer than all the uploads may.
-    with httpx.Client(base_url=server.url, headers=HEADERS) as other:
-        for thread in threads:
-            thread.start()
-        while not healthy or any(thread.is_alive() for thread in threads):
+    with httpx.Client(base_url=server.url, headers=HEADERS) as other, ThreadPoolExecutor(1) as beside:
+        sent = beside.submit(rude.uploads, server.port, KEY, form, b" " * UPLOAD_BYTES, UPLOADS)
+        while not healthy or not sent.done():
             peak = max(peak, process.memory_info().rss)
             healthy.append(other.post("/predict", json=ROW).status_code)
+        answers = sent.result()
 
     assert len(answers) == UPLOADS
-    assert {answer[:12] for answer in answers} <= {b"HTTP/1.1 413", b"HTTP/1.1 503"}
-    assert any(answer.startswith(b"HTTP/1.1 413") for answer in answers)
+    assert {answer[:12] for answer in answers} <= {"HTTP/1.1 413", "HTTP/1.1 503"}
+    assert any(answer.startswith("HTTP/1.1 413") for answer in answers)
     assert set(healthy) == {200}
     assert peak - before < 2 * 16 * 1024 * 1024  # twice what the limits let it keep, of 320 MiB sent
+
+
+@pytest.mark.parametrize("form", [rude.declared, rude.chunked])
+def test_a_body_of_just_the_limit_is_answered(server: Server, form: rude.Form) -> None:
+    answer = rude.upload(server.port, KEY, form, json.dumps(ROW).encode().ljust(MAX_BODY_BYTES))
+
+    assert answer == "HTTP/1.1 200 OK"
 
 
 def test_a_key_is_rotated_under_load_without_a_restart_or_a_failed_request(server: Server, keys_file: Path) -> None:

@@ -27,7 +27,7 @@ from toolchain.cluster.components import BUILT_PROGRAMS
 from toolchain.cluster.layout import BRIDGE
 from toolchain.display import Display
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.smoke, pytest.mark.timeout(900)]
 
 OURS = re.compile(r"\b(KUBE|MLP)-[A-Z]")
 
