@@ -66,6 +66,12 @@ class Seen:
         return float("nan")
 
     @property
+    def failing_s(self) -> float:
+        """For how long calls failed: every stretch of failures less than a second apart, from its first to its last."""
+        times = [at for at, _, _ in self.failures]
+        return sum(after - before for before, after in itertools.pairwise(times) if after - before < 1)
+
+    @property
     def total(self) -> int:
         """All calls."""
         return sum(self.calls.values())
