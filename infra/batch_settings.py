@@ -41,7 +41,7 @@ class BatchSettings:
     max_dead_share: float = 0.1
     """Of all rows; above it the run fails and has no summary."""
     minutes: int = 60
-    """No longer than this, waiting for the input included."""
+    """No longer than this and ten minutes for the images, waiting for the input included."""
     claim: str = ""
     """A PersistentVolumeClaim of the namespace that is there already; empty: the stack's own, of `size`."""
     size: str = ""

@@ -33,7 +33,7 @@ def promote(
     target: Annotated[str, typer.Option("--to", help="The stack that gets it.")] = "prod",
     root: Root = repo_root(),
 ) -> None:
-    """Write the release that is live in one stack into the next one's idle slot: same record, same image digest.
+    """Let the release that is live in one stack take the next one's traffic: same record, same image digest.
 
     Reads what the cluster really runs, scans that image, writes the result to releases/ID/images/ and signs it, edits
     Pulumi.TARGET.yaml, and neither builds nor deploys anything. Needs a signing key as mlp release create does.

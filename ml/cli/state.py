@@ -15,7 +15,7 @@ Stack = Annotated[str, typer.Option(help="The stack.")]
 
 @app.command()
 def check(stack: Stack = "staging") -> None:
-    """Say whether a stack's state can be read, and which earlier copies there are; 1 when it is damaged.
+    """Say whether a stack's state can be read, and which earlier copies there are; exit code 6 when it is damaged.
 
     Example: mlp state check --stack staging
     """

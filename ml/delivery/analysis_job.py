@@ -155,7 +155,14 @@ def _refusal(task: Task, record: Mapping[str, Any], verdict: Verdict, done: str)
     reasons = "".join(f"\n  - {answer.words()}" for answer in verdict.deciding)
     query = prometheus.query(task.slot)
     message = f"release {record['release']}: {verdict.outcome} under traffic; {done}:{reasons}\n  query: {query}"
-    return GateError("ML-LIVE-004", message, f"mlp rollback --stack {task.stack}, which makes configuration say so too")
+    return GateError("ML-LIVE-004", message, way_out(task))
+
+
+def way_out(task: Task) -> str:
+    """What a person types once a release has not passed; a stack's first release has nothing to go back to."""
+    if task.back is None:
+        return f"mlp release stage ID --stack {task.stack} with a better release, then pulumi up"
+    return f"mlp rollback --stack {task.stack}, which makes configuration say so too"
 
 
 def _say_reached(reply: Reply) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from infra.names import LIVE_SERVICE, ROLLED_BACK_ANNOTATION, SLOT_LABEL, Slot, slot_name
 from ml.errors import GateError, TransientError
-from ml.stack.objects import Objects, annotations_of, pointer
+from ml.stack.objects import Objects, annotations_of, namespace_of, pointer
 
 KEPT: Final = 20
 _TRIES: Final = 5
@@ -39,9 +39,8 @@ def rolled_back(service: Mapping[str, Any] | None) -> list[RolledBack]:
         return [RolledBack(**entry) for entry in json.loads(annotations.get(ROLLED_BACK_ANNOTATION, "[]"))]
     except (ValueError, TypeError) as error:
         message = f"service {LIVE_SERVICE}: annotation {ROLLED_BACK_ANNOTATION} cannot be read: {error}"
-        raise GateError(
-            "ML-LIVE-002", message, f"kubectl annotate service {LIVE_SERVICE} {ROLLED_BACK_ANNOTATION}-"
-        ) from error
+        fix = f"kubectl -n {namespace_of(service)} annotate service {LIVE_SERVICE} {ROLLED_BACK_ANNOTATION}-"
+        raise GateError("ML-LIVE-002", message, fix) from error
 
 
 def selected(service: Mapping[str, Any] | None) -> str | None:
@@ -108,4 +107,5 @@ def require_ready(found: Objects, slot: Slot) -> None:
         message = (
             f"slot {slot}: deployment {slot_name(slot)} has {ready} ready pods; must have at least 1 to take traffic"
         )
-        raise GateError("ML-LIVE-001", message, f"kubectl describe deployment {slot_name(slot)}")
+        fix = f"kubectl -n {namespace_of(deployment)} describe deployment {slot_name(slot)}"
+        raise GateError("ML-LIVE-001", message, fix)

@@ -24,6 +24,7 @@ from infra.names import (
     API_KEY_SECRET,
     NAME_LABEL,
     SMOKE,
+    namespace,
 )
 from ml.errors import SurroundingsError, TransientError, UsageError
 from ml.stack import serving_pods
@@ -98,7 +99,8 @@ def _key(values: Values, stack: str) -> str:
     key = values.get(API_KEY_FIELD)
     if not key:
         message = f"secret {API_KEY_SECRET} of stack {stack!r} has no {API_KEY_FIELD!r}"
-        raise SurroundingsError("ML-CONF-005", message, f"pulumi up --stack {stack}")
+        both = f"kubectl -n {namespace(stack)} delete secret {API_KEY_SECRET} {API_KEY_HASHES_SECRET}"
+        raise SurroundingsError("ML-CONF-005", message, f"{both} && pulumi up --stack {stack} --refresh")
     return key
 
 

@@ -58,6 +58,11 @@ def annotations_of(found: Mapping[str, Any] | None) -> Mapping[str, str]:
     return ((found or {}).get("metadata") or {}).get("annotations") or {}
 
 
+def namespace_of(found: Mapping[str, Any] | None) -> str:
+    """Where an object lies, for a command that a person types; without an object the pattern of the name."""
+    return ((found or {}).get("metadata") or {}).get("namespace") or "ml-STACK"
+
+
 class KubernetesObjects:
     """The real cluster. The client library loads with the first question: it is slow, and many commands ask none."""
 

@@ -43,7 +43,7 @@ sys.exit(retrain.main())
 """What trains, from a source whose first so many flights are of a distance that there is not."""
 TYPED = (
     "kubectl -n ml-staging create job retrain-now --from=cronjob/retrain --dry-run=client -o json "
-    "| sed 's/--reason=schedule/--reason=forced/' | kubectl -n ml-staging apply -f -"
+    "| sed -E 's/--reason=(schedule|drift)/--reason=forced/' | kubectl -n ml-staging apply -f -"
 )
 """What docs/training.md says a person types."""
 

@@ -98,6 +98,13 @@ def test_an_annotation_that_is_not_ours_is_refused(text):
         rolled_back({"metadata": {"annotations": {ROLLED_BACK_ANNOTATION: text}}})
 
 
+def test_what_to_type_names_the_namespace():
+    service = {"metadata": {"namespace": "ml-prod", "annotations": {ROLLED_BACK_ANNOTATION: "{"}}}
+
+    with pytest.raises(GateError, match="kubectl -n ml-prod annotate service model"):
+        rolled_back(service)
+
+
 def test_a_mark_survives_being_written_down():
     service = {"metadata": {"annotations": {ROLLED_BACK_ANNOTATION: json.dumps([vars_of(MARK)])}}}
 

@@ -244,6 +244,7 @@ def test_no_key_is_in_an_error(spoil):
         with pytest.raises(SurroundingsError, match="ML-CONF-005") as refused:
             command(model)
         assert "canary" not in str(refused.value)
+        assert "secret model-api-key model-api-key-hashes" in str(refused.value), "one of them alone heals nothing"
 
 
 def test_no_key_is_in_the_error_of_pods_that_do_not_follow():
