@@ -27,7 +27,7 @@ MLFLOW_BACK_WITHIN_S = 60
 COMMAND_S = 400
 """Longest run of any of the commands: each gives up by itself before."""
 FEW = Load(kept=1, fresh=1, pause_s=0.1, piped_hz=0.5)
-HASTY = Load(kept=1, fresh=1, pause_s=0.05, piped_hz=1, limit=60)
+HASTY = Load(kept=1, fresh=1, pause_s=0.1, piped_hz=1)
 STACK = ("--stack", "staging")
 SEARCH = "http://127.0.0.1:30500/api/2.0/mlflow/experiments/search?max_results=1"
 
