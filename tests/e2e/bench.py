@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from tests.e2e.clients import Clients, Load
 from tests.e2e.drills import UP
-from tests.e2e.faults import pods_in, processes, selected
+from tests.e2e.faults import pods_in, processes_of_one, selected
 from tests.e2e.machine import Machine
 from tests.e2e.reads import STAGING, eventually
 from tests.e2e.two_releases import PORT, api_key, golden_rows, two_releases
@@ -58,7 +58,7 @@ class Bench:
 
     def kill_a_container(self, slot: str) -> int:
         """SIGKILL to every process of one of the slot's containers; how many there were."""
-        doomed = processes(self.machine, slot, most=1)
+        doomed = processes_of_one(self.machine, slot)
         for process in doomed:
             os.kill(process, signal.SIGKILL)
         return len(doomed)

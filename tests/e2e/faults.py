@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -60,19 +60,34 @@ def starved_once_live(machine: Machine, slot: str, share: float) -> Iterator[lis
             _limit(container, PERIOD_US)
 
 
-def processes(machine: Machine, slot: str, most: int | None = None) -> list[int]:
-    """The processes in a slot's containers, or in only so many of them, as the node numbers them."""
-    found = [
-        int(line)
-        for container in _containers(machine, slot)[:most]
-        for group in CGROUPS.rglob(f"*{container}*/cgroup.procs")
-        for line in group.read_text().split()
-    ]
-    return sorted(set(found))
+def processes(machine: Machine, slot: str) -> list[int]:
+    """The processes in all of a slot's containers, as the node numbers them."""
+    return sorted({process for container in _containers(machine, slot) for process in _processes_in(container)})
+
+
+def processes_of_one(machine: Machine, slot: str) -> list[int]:
+    """The processes in one container of the slot: of a pod that nobody has asked to go, and that runs.
+
+    A pod that was asked to go stands first in the list at times, and its container may have ended already.
+    """
+    staying = [pod for pod in pods_in(machine, slot) if "deletionTimestamp" not in pod["metadata"]]
+    return next((found for container in _containers_of(staying) if (found := _processes_in(container))), [])
+
+
+def _processes_in(container: str) -> list[int]:
+    found: set[int] = set()
+    for group in CGROUPS.rglob(f"*{container}*/cgroup.procs"):
+        with suppress(OSError):  # the container ended between the two reads
+            found.update(int(line) for line in group.read_text().split())
+    return sorted(found)
 
 
 def _containers(machine: Machine, slot: str) -> list[str]:
-    statuses = [status for pod in pods_in(machine, slot) for status in pod["status"].get("containerStatuses", [])]
+    return _containers_of(pods_in(machine, slot))
+
+
+def _containers_of(pods: list[dict[str, Any]]) -> list[str]:
+    statuses = [status for pod in pods for status in pod["status"].get("containerStatuses", [])]
     return [status["containerID"].rpartition("/")[2] for status in statuses if status.get("containerID")]
 
 
