@@ -60,10 +60,12 @@ def _the_key_is_rotated(bench: Bench, result: Row) -> Mapping[str, str]:
     wrong = _hasty(bench, "no-key-of-this-stack")
     result.control("a wrong key is refused with 401", _all_refused(wrong), wrong.failures[:1])
     with bench.clients() as old:
-        killed = machine.run("timeout", "-s", "KILL", "3", "mlp", "api-key", "rotate", *STACK, check=False)
+        killed = machine.run("timeout", "-s", "KILL", "2", "mlp", "api-key", "rotate", *STACK, check=False)
         started = time.monotonic()
         if killed.returncode:
-            machine.run("mlp", "api-key", "rotate", *STACK, timeout_s=COMMAND_S)
+            second = machine.run("mlp", "api-key", "rotate", *STACK, check=False, timeout_s=COMMAND_S)
+            # The kill may have come when everything was done, and only the end of the process was not.
+            assert second.returncode == 0 or "ML-SECRET-001" in second.stdout, second.stdout[-500:]
         result.facts |= {"first_exit": killed.returncode, "rotate_s": round(time.monotonic() - started, 1)}
         again = machine.run("mlp", "api-key", "rotate", *STACK, check=False, timeout_s=COMMAND_S)
         assert "ML-SECRET-001" in again.stdout, again.stdout[-500:]
