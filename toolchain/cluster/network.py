@@ -21,7 +21,13 @@ HOOKS: Final = (
     ("nat", "POSTROUTING", "MLP-POSTROUTING"),
     ("filter", "INPUT", "MLP-INPUT"),
     ("filter", "FORWARD", "MLP-FORWARD"),
+    ("filter", "OUTPUT", "MLP-OUTPUT"),
 )
+# kube-proxy's, with a refusal for each NodePort whose Service has no endpoint. It looks there when packets come in;
+# on the loopback the kernel has by then remembered the connection as one without translation, and a client that uses
+# the same port again within two minutes is refused although there are endpoints. Looking there when packets go out
+# refuses before anything is remembered.
+REFUSALS: Final = "KUBE-EXTERNAL-SERVICES"
 RULES: Final = f"""\
 *nat
 :MLP-POSTROUTING - [0:0]
@@ -30,12 +36,14 @@ COMMIT
 *filter
 :MLP-INPUT - [0:0]
 :MLP-FORWARD - [0:0]
+:MLP-OUTPUT - [0:0]
 -A MLP-INPUT -i lo -j RETURN
 -A MLP-INPUT -i {BRIDGE} -j RETURN
 -A MLP-INPUT -d {NODE_IP}/32 -j DROP
 -A MLP-FORWARD -i {BRIDGE} -j ACCEPT
 -A MLP-FORWARD -o {BRIDGE} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
 -A MLP-FORWARD -o {BRIDGE} -j DROP
+-A MLP-OUTPUT -o lo -m conntrack --ctstate NEW -j {REFUSALS}
 COMMIT
 """
 
@@ -51,6 +59,7 @@ def ensure() -> None:
     _run("ip", "address", "replace", f"{NODE_IP}/24", "dev", BRIDGE)
     _run("ip", "link", "set", BRIDGE, "up")
     FORWARDING.write_text("1")
+    _succeeds("iptables", "--wait", "10", "-N", REFUSALS)  # kube-proxy may not have run yet, or has made it
     _run("iptables-restore", "--wait", "10", "--noflush", text=RULES)
     for table, hook, chain in HOOKS:
         if not _succeeds("iptables", "--wait", "10", "-t", table, "-C", hook, "-j", chain):

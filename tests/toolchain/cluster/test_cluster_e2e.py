@@ -7,6 +7,7 @@ the pinned tools; a cluster of any other home is somebody's work and is never to
 
 import contextlib
 import http.client
+import json
 import os
 import re
 import shutil
@@ -20,9 +21,9 @@ from typing import Any
 
 import pytest
 
-from tests.toolchain.cluster.workload import IMAGE, answer, eventually, kubectl, run_the_pod
+from tests.toolchain.cluster.workload import IMAGE, answer, eventually, kubectl, refused, run_the_pod
 from toolchain import cluster, host, paths
-from toolchain.cluster import api, machine, processes, remains
+from toolchain.cluster import api, machine, network, processes, remains
 from toolchain.cluster.components import BUILT_PROGRAMS
 from toolchain.cluster.layout import BRIDGE
 from toolchain.display import Display
@@ -109,6 +110,32 @@ def test_a_restricted_pod_writes_its_volume_and_answers_on_127_0_0_1(client: api
     run_the_pod(client)
 
     assert eventually(lambda: answer() == "start\n")
+
+
+@pytest.mark.parametrize(
+    ("guarded", "ports"),
+    [
+        pytest.param(True, range(20110, 20113), id="with our rule"),
+        pytest.param(False, range(20120, 20123), id="control: without it they are"),
+    ],
+)
+def test_ports_refused_while_there_was_no_endpoint_are_not_refused_afterwards(guarded: bool, ports: range) -> None:  # noqa: FBT001
+    if not guarded:
+        subprocess.run(["iptables", "--wait", "10", "-F", "MLP-OUTPUT"], check=True, timeout=30)
+    try:
+        select("nobody")
+        assert eventually(refused)
+        assert [refused(port) for port in ports] == [True] * len(ports)
+        select("web")
+        assert eventually(lambda: answer() == "start\n")
+
+        assert [refused(port) for port in ports] == [not guarded] * len(ports)
+    finally:
+        network.ensure()
+
+
+def select(app: str) -> None:
+    kubectl("patch", "service", "web", "-n", "e2e", "-p", json.dumps({"spec": {"selector": {"app": app}}}))
 
 
 def test_exec_logs_and_names_work_inside_a_pod() -> None:

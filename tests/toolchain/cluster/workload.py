@@ -44,13 +44,23 @@ def cluster_kubectl() -> list[str]:
     return [str(Path(given) / "kubernetes"), "kubectl"] if given else ["kubectl"]
 
 
-def answer() -> str:
-    connection = http.client.HTTPConnection("127.0.0.1", NODE_PORT, timeout=2)
+def answer(source_port: int = 0) -> str:
+    connection = http.client.HTTPConnection(
+        "127.0.0.1", NODE_PORT, timeout=2, source_address=("127.0.0.1", source_port)
+    )
     try:
         connection.request("GET", "/")
         return connection.getresponse().read().decode()
     finally:
         connection.close()
+
+
+def refused(source_port: int = 0) -> bool:
+    try:
+        answer(source_port)
+    except ConnectionRefusedError:
+        return True
+    return False
 
 
 def push_image() -> None:
