@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from tests.e2e.clients import Clients, Load
 from tests.e2e.drills import UP
-from tests.e2e.faults import pods_in, processes_of_one, selected
+from tests.e2e.faults import processes_of_one, selected, staying
 from tests.e2e.machine import Machine
 from tests.e2e.reads import STAGING, eventually
 from tests.e2e.two_releases import PORT, api_key, golden_rows, two_releases
@@ -48,7 +48,7 @@ class Bench:
 
     def pods(self, slot: str) -> list[dict[str, Any]]:
         """The slot's pods that nobody has asked to go."""
-        return [pod for pod in pods_in(self.machine, slot) if "deletionTimestamp" not in pod["metadata"]]
+        return staying(self.machine, slot)
 
     def delete_a_pod(self, slot: str) -> str:
         """Ask one of the slot's pods to go, as a node that is drained does; its name."""

@@ -27,6 +27,11 @@ def pods_in(machine: Machine, slot: str) -> list[dict[str, Any]]:
     return found
 
 
+def staying(machine: Machine, slot: str) -> list[dict[str, Any]]:
+    """The slot's pods that nobody has asked to go."""
+    return [pod for pod in pods_in(machine, slot) if "deletionTimestamp" not in pod["metadata"]]
+
+
 def _get(machine: Machine, path: str) -> Any:
     """Ask the API without a kubectl: rows look five times a second, and a kubectl is a fifth of a second's work."""
     client = api.Client(api.Credentials.of(Layout(root=machine.home / "cluster"), "admin"))
@@ -47,7 +52,10 @@ def starved_once_live(machine: Machine, slot: str, share: float) -> Iterator[lis
     def wait_and_starve() -> None:
         eventually(lambda: selected(machine) == slot, 300)
         done.append(
-            sum(_limit(container, max(round(share * PERIOD_US), LEAST_US)) for container in _containers(machine, slot))
+            sum(
+                _limit(container, max(round(share * PERIOD_US), LEAST_US))
+                for container in _containers_of(pods_in(machine, slot))
+            )
         )
 
     thread = threading.Thread(target=wait_and_starve, daemon=True)
@@ -56,13 +64,14 @@ def starved_once_live(machine: Machine, slot: str, share: float) -> Iterator[lis
         yield done
     finally:
         thread.join(timeout=10)
-        for container in _containers(machine, slot):
+        for container in _containers_of(pods_in(machine, slot)):
             _limit(container, PERIOD_US)
 
 
 def processes(machine: Machine, slot: str) -> list[int]:
     """The processes in all of a slot's containers, as the node numbers them."""
-    return sorted({process for container in _containers(machine, slot) for process in _processes_in(container)})
+    containers = _containers_of(pods_in(machine, slot))
+    return sorted({process for container in containers for process in _processes_in(container)})
 
 
 def processes_of_one(machine: Machine, slot: str) -> list[int]:
@@ -70,8 +79,8 @@ def processes_of_one(machine: Machine, slot: str) -> list[int]:
 
     A pod that was asked to go stands first in the list at times, and its container may have ended already.
     """
-    staying = [pod for pod in pods_in(machine, slot) if "deletionTimestamp" not in pod["metadata"]]
-    return next((found for container in _containers_of(staying) if (found := _processes_in(container))), [])
+    containers = _containers_of(staying(machine, slot))
+    return next((found for container in containers if (found := _processes_in(container))), [])
 
 
 def _processes_in(container: str) -> list[int]:
@@ -80,10 +89,6 @@ def _processes_in(container: str) -> list[int]:
         with suppress(OSError):  # the container ended between the two reads
             found.update(int(line) for line in group.read_text().split())
     return sorted(found)
-
-
-def _containers(machine: Machine, slot: str) -> list[str]:
-    return _containers_of(pods_in(machine, slot))
 
 
 def _containers_of(pods: list[dict[str, Any]]) -> list[str]:
